@@ -1,0 +1,170 @@
+"""The token loop of one answer: route to a tool, fill its arguments, again, until NONE.
+
+Knows ids, probabilities and masks; nothing of JSON, tools' names or HTTP. One `Decoder` is one sequence and belongs to one
+thread; the engine drives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.grammar import Grammar
+from model.sampling import Sampler
+from model.session import Encoding, Float, Int, Session, Source
+from model.tokenizer import NONE, SLOT, SPECIAL_TOKENS
+
+MATCHES = 3  # the copy head's induction bias looks back this many tokens
+NO_ROWS = np.zeros(0, np.int64)
+
+
+class BudgetSpent(Exception):
+    """The token budget ended in the middle of a call."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """The outcome of a slot: which candidate (None: no call) and its probability among those allowed."""
+
+    choice: int | None
+    probability: float
+
+
+class Decoder:
+    """Writes the calls of one answer.
+
+    Args:
+        session: the graphs.
+        conversation: its encoding.
+        sampler: how tokens and routes are picked.
+        budget: the most argument tokens to write, forced ones included.
+    """
+
+    def __init__(self, session: Session, conversation: Encoding, sampler: Sampler, budget: int) -> None:
+        self._session = session
+        self._conversation = conversation
+        self._sampler = sampler
+        self._past = session.empty_cache()
+        self._source: Source | None = None
+        self._pending: list[int] = []  # written, but not yet in the cache
+        self._recent = [SLOT] * MATCHES  # the last tokens written, oldest first
+        self.budget = budget
+        self.written = 0
+
+    def route(self, candidates: Sequence[Encoding], allow_none: bool, allow_calls: bool = True) -> Route:
+        """Choose among `candidates` and NONE; afterwards the sequence stands behind the chosen slot.
+
+        `allow_none` and `allow_calls` mask the softmax, as `tool_choice` demands. The probability is the one before masking
+        (1.0 when only one outcome is allowed), so that a forced answer does not look certain.
+        """
+        self._flush()
+        tools: list[Encoding | None] = [*candidates, None]
+        rows = len(tools)
+        source = self._session.source(self._conversation, tools)
+        ids = np.full((rows, 1), SLOT, np.int64)
+        ids[-1] = NONE
+        width = self._session.sizes["width"]
+        slots = np.stack([np.zeros(width, np.float32) if t is None else t.pooled for t in tools])
+        similarity = (slots @ self._conversation.pooled).astype(np.float32)
+        past = tuple(np.repeat(p, rows, axis=1) for p in self._past)
+        nothing = np.zeros((0, source.ids.shape[1]), np.int64)
+        step = self._session.step(ids, slots, (past[0], past[1]), source, similarity, NO_ROWS, nothing)
+        scores = np.exp(step.route.astype(np.float64) - step.route.max())
+        probabilities = scores / scores.sum()
+        allowed = np.array([allow_calls] * len(candidates) + [allow_none])
+        choice = self._sampler.pick(np.where(allowed, probabilities + 1e-30, 0.0).astype(np.float32))
+        probability = float(probabilities[choice])
+        if choice == len(candidates):
+            return Route(None, probability)
+        self._past = (step.keys[:, [choice]], step.values[:, [choice]])
+        self._source = _row(source, choice, len(self._conversation.ids) + len(candidates[choice].ids))
+        self._recent = [SLOT] * MATCHES
+        return Route(choice, probability)
+
+    def fill(self, grammar: Grammar) -> Iterator[tuple[list[int], float]]:
+        """Write one call's arguments under `grammar`: yields (new tokens, the probability of the one that was chosen).
+
+        Forced runs come with probability 1 and cost one step together with the next choice. Raises `BudgetSpent`.
+        """
+        matcher = grammar.matcher()
+        while True:
+            forced = matcher.forced()
+            if forced:
+                self._write(forced)
+                matcher.accept(forced)
+                yield forced, 1.0
+            if matcher.finished:
+                return
+            probabilities = self._next()
+            allowed = np.where(matcher.allowed(), probabilities, 0.0)
+            if allowed.max() <= 0.0:
+                # Nothing that the grammar admits has any probability (it underflowed): any of it is as good.
+                allowed = matcher.allowed().astype(np.float32)
+            token = self._sampler.pick(allowed)
+            probability = float(probabilities[token])
+            self._write([token])
+            matcher.accept([token])
+            yield [token], probability
+
+    def _write(self, tokens: list[int]) -> None:
+        if self.written + len(tokens) > self.budget:
+            raise BudgetSpent
+        self.written += len(tokens)
+        self._pending += tokens
+        self._recent = [*self._recent, *tokens][-MATCHES:]
+
+    def _next(self) -> Float:
+        """Feed what is pending; the distribution of the next token [V]."""
+        assert self._source is not None
+        if not self._pending:
+            # Directly behind the slot: its state is not kept, and every grammar forces the opening brace.
+            raise AssertionError("a call's arguments begin with a forced token")
+        return self._feed(np.zeros(1, np.int64), match_lengths(self._source.ids[0], self._source.twins[0], self._recent)[None])
+
+    def _flush(self) -> None:
+        """Bring the cache up to date when no distribution is wanted."""
+        if self._pending:
+            assert self._source is not None
+            self._feed(NO_ROWS, np.zeros((0, self._source.ids.shape[1]), np.int64))
+
+    def _feed(self, fill: Int, matches: Int) -> Float:
+        assert self._source is not None
+        ids = np.array([self._pending], np.int64)
+        unused = np.zeros((1, self._session.sizes["width"]), np.float32)
+        step = self._session.step(ids, unused, self._past, self._source, np.zeros(1, np.float32), fill, matches)
+        self._past = (step.keys, step.values)
+        self._pending = []
+        row: Float = step.probabilities[0] if len(fill) else step.probabilities
+        return row
+
+
+def match_lengths(source: Int, twins: Int, recent: Sequence[int]) -> Int:
+    """How many of the tokens before each source position equal the last written ones, 0..3.
+
+    source, twins [S]; `recent` the last tokens, newest last. Special tokens match nothing and continue nothing. The same as
+    `training.network.match_lengths` for one position.
+    """
+    plain = source >= len(SPECIAL_TOKENS)
+    run = plain.copy()
+    total = np.zeros(len(source), np.int64)
+    for back, token in enumerate(reversed(recent)):
+        equal = ((source == token) | (twins == token)) & plain & (token >= len(SPECIAL_TOKENS))
+        shifted = np.zeros_like(equal)
+        shifted[back + 1 :] = equal[: len(equal) - back - 1]
+        run &= shifted
+        total += run
+    return total
+
+
+def _row(source: Source, row: int, length: int) -> Source:
+    """One row of a source, without its padding."""
+    return Source(
+        np.ascontiguousarray(source.keys[:, row : row + 1, :length]),
+        np.ascontiguousarray(source.values[:, row : row + 1, :length]),
+        source.copy_keys[row : row + 1, :length],
+        source.ids[row : row + 1, :length],
+        source.twins[row : row + 1, :length],
+        source.readable[row : row + 1, :length],
+    )

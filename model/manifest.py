@@ -1,0 +1,77 @@
+"""The artifact's manifest: what is in the folder, for which format, and proof that it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from model.errors import ArtifactError
+from model.prompt import FORMAT_VERSION
+
+ARTIFACT_VERSION = 1
+EMBEDDING = "embedding.bin"
+FILES = ("encoder.onnx", "decoder.onnx", EMBEDDING, "tokenizer.json")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`manifest.json`. `sizes` are the network's (width, layers, ...), `info` is for people: data, training, scores."""
+
+    artifact_version: int
+    prompt_format: int
+    precision: str
+    parameters: int
+    sizes: dict[str, int]
+    files: dict[str, str]
+    info: dict[str, Any]
+
+    @property
+    def max_tokens(self) -> int:
+        """The most tokens that one tool, or the conversation, may have."""
+        return self.sizes["max_positions"]
+
+
+def write_manifest(
+    folder: Path, *, prompt_format: int, precision: str, parameters: int, sizes: dict[str, int], info: dict[str, Any]
+) -> Manifest:
+    """Hash the folder's files and write `manifest.json` last, so that its presence means a whole artifact."""
+    files = {name: _sha256(folder / name) for name in FILES}
+    manifest = Manifest(ARTIFACT_VERSION, prompt_format, precision, parameters, sizes, files, info)
+    temporary = folder / "manifest.json.partial"
+    with temporary.open("w", encoding="utf-8") as f:
+        f.write(json.dumps(asdict(manifest), indent=1) + "\n")
+        f.flush()
+        os.fsync(f.fileno())
+    temporary.replace(folder / "manifest.json")
+    return manifest
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and verify. Raises `ArtifactError` when a file is missing, damaged, or of another format."""
+    path = folder / "manifest.json"
+    try:
+        manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ArtifactError(f"no model artifact in {folder}: manifest.json is missing") from None
+    except (ValueError, TypeError) as error:
+        raise ArtifactError(f"{path} is not a manifest of this version: {error}") from error
+    if manifest.artifact_version != ARTIFACT_VERSION or manifest.prompt_format != FORMAT_VERSION:
+        raise ArtifactError(
+            f"{folder} has artifact version {manifest.artifact_version} and prompt format {manifest.prompt_format}; "
+            f"this program reads {ARTIFACT_VERSION} and {FORMAT_VERSION}"
+        )
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise ArtifactError(f"{folder} is incomplete: {name} is missing")
+        if _sha256(folder / name) != manifest.files.get(name):
+            raise ArtifactError(f"{folder / name} is damaged: its sha256 is not the manifest's")
+    return manifest
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()

@@ -1,0 +1,115 @@
+"""The one prompt format: messages and tools to token ids, and arguments to text. Training and serving both use this file.
+
+A conversation is its turns, each opened by its role's special token. A tool is its name and description (the *head*, over
+which its vector is pooled) and one line per parameter. A change here is a new `FORMAT_VERSION`; an artifact of another
+version refuses to load.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from model.tokenizer import ASSISTANT, RESULT, SYSTEM, TOOL, USER, Tokenizer
+from model.types import Message, Tool, ToolCall
+
+FORMAT_VERSION = 1
+
+_ROLE_TOKENS = {"system": SYSTEM, "user": USER, "assistant": ASSISTANT, "tool": RESULT}
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Token ids and the half-open range over which the pooled vector is taken."""
+
+    ids: list[int]
+    pool: tuple[int, int]
+
+
+def dumps(value: Any) -> str:
+    """Compact JSON, as the grammar writes it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def calls_text(calls: Sequence[ToolCall]) -> str:
+    """Calls as one JSON list, the form in which an earlier turn's calls are read."""
+    return "[" + ",".join(f'{{"name":{dumps(c.name)},"arguments":{c.arguments}}}' for c in calls) + "]"
+
+
+def encode_messages(messages: Sequence[Message], tokenizer: Tokenizer) -> Prompt:
+    """The conversation's ids. The pooled range is the last user turn and all that follows it."""
+    texts = [m.text + (calls_text(m.tool_calls) if m.tool_calls else "") for m in messages]
+    ids: list[int] = []
+    start = 0
+    for message, text_ids in zip(messages, tokenizer.encode_batch(texts), strict=True):
+        if message.role == "user":
+            start = len(ids)
+        ids.append(_ROLE_TOKENS[message.role])
+        ids.extend(text_ids)
+    return Prompt(ids, (start, len(ids)))
+
+
+def encode_tool(tool: Tool, tokenizer: Tokenizer) -> Prompt:
+    """The tool's ids. The pooled range is its head: name and description."""
+    head, body = tool_text(tool)
+    head_ids, body_ids = tokenizer.encode_batch([head, body])
+    return Prompt([TOOL, *head_ids, *body_ids], (0, 1 + len(head_ids)))
+
+
+def tool_text(tool: Tool) -> tuple[str, str]:
+    """(head, body): `get_weather: Current weather of a city.` and `\\n city* string: Name of the city` per parameter."""
+    description = " ".join(tool.description.split())
+    head = f"{tool.name}: {description}" if description else tool.name
+    required = set(tool.parameters.get("required") or ())
+    properties = tool.parameters.get("properties") or {}
+    definitions = tool.parameters.get("$defs") or tool.parameters.get("definitions") or {}
+    return head, "".join(_parameter_lines(properties, required, definitions, depth=1))
+
+
+def _parameter_lines(
+    properties: Mapping[str, Any], required: set[str], definitions: Mapping[str, Any], depth: int
+) -> list[str]:
+    lines = []
+    for name, schema in properties.items():
+        schema = _resolve(schema, definitions)
+        star = "*" if name in required else ""
+        line = f"\n{' ' * depth}{name}{star} {_type_text(schema, definitions)}"
+        if description := " ".join(str(schema.get("description") or "").split()):
+            line += f": {description}"
+        if "default" in schema:
+            line += f" (default {dumps(schema['default'])})"
+        lines.append(line)
+        inner = schema
+        if schema.get("type") == "array":
+            inner = _resolve(schema.get("items") or {}, definitions)
+        # Three levels say what a parameter is; deeper ones are the grammar's business.
+        if depth < 3 and inner.get("properties"):
+            lines += _parameter_lines(
+                inner["properties"], set(inner.get("required") or ()), definitions, depth=depth + 1
+            )
+    return lines
+
+
+def _type_text(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+    if "const" in schema:
+        return dumps(schema["const"])
+    if "enum" in schema:
+        return "|".join(str(v) if isinstance(v, str) else dumps(v) for v in schema["enum"])
+    for keyword in ("anyOf", "oneOf"):
+        if keyword in schema:
+            return " or ".join(_type_text(_resolve(s, definitions), definitions) for s in schema[keyword])
+    kind = schema.get("type", "any")
+    if isinstance(kind, list):
+        return " or ".join(kind)
+    if kind == "array":
+        return "list of " + _type_text(_resolve(schema.get("items") or {}, definitions), definitions)
+    return str(kind)
+
+
+def _resolve(schema: Any, definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Follow one local `$ref`; a boolean or unknown schema reads as "any"."""
+    if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
+        schema = definitions.get(schema["$ref"].rsplit("/", 1)[-1], {})
+    return schema if isinstance(schema, Mapping) else {}

@@ -1,0 +1,185 @@
+"""The only module that imports ONNX Runtime: the artifact's two graphs as numpy functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model.errors import RuntimeMissingError
+from model.tokenizer import PAD, Tokenizer
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+Float = npt.NDArray[np.float32]
+Int = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """One encoded text of T tokens: a tool or a conversation.
+
+    `ids`, `twins` [T]; `pooled` [width], unit length; `keys`, `values` [layers, T, kv_width]; `copy_keys` [T, copy_width].
+    """
+
+    ids: Int
+    twins: Int
+    pooled: Float
+    keys: npt.NDArray[Any]
+    values: npt.NDArray[Any]
+    copy_keys: npt.NDArray[Any]
+
+    @property
+    def nbytes(self) -> int:
+        arrays = (self.ids, self.twins, self.pooled, self.keys, self.values, self.copy_keys)
+        return sum(a.nbytes for a in arrays)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What B decoder rows read, S tokens each: every row a conversation and, unless it stands for NONE, a tool."""
+
+    keys: Float  # [layers, B, S, kv_width]
+    values: Float
+    copy_keys: Float  # [B, S, copy_width]
+    ids: Int  # [B, S]
+    twins: Int
+    readable: Float  # [B, S]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One decoder step: `route` [B], `probabilities` [N, V], `copied` [N, S], and the cache [layers, B, P+L, kv_width]."""
+
+    route: Float
+    probabilities: Float
+    copied: Float
+    keys: Float
+    values: Float
+
+
+class Session:
+    """The graphs of one artifact folder. Thread-safe: ONNX Runtime sessions are, and nothing else is kept.
+
+    Args:
+        folder: the artifact.
+        twins: `Tokenizer.twins`.
+        sizes: the manifest's network sizes.
+        threads: of ONNX Runtime, for one operator.
+        half: keep encodings in float16, half the memory; on for int8 artifacts, whose error is larger than that.
+    """
+
+    def __init__(self, folder: Path, tokenizer: Tokenizer, sizes: dict[str, int], threads: int, half: bool) -> None:
+        self._encoder = _load(folder / "encoder.onnx", threads)
+        self._decoder = _load(folder / "decoder.onnx", threads)
+        self._twins = tokenizer.twins
+        self.sizes = sizes
+        self._dtype = np.float16 if half else np.float32
+
+    def encode(self, prompts: Sequence[tuple[Sequence[int], tuple[int, int]]]) -> list[Encoding]:
+        """Encode texts given as (ids, pooled range), in one padded run. Call with texts of like length."""
+        length = max(len(ids) for ids, _ in prompts)
+        ids = np.full((len(prompts), length), PAD, np.int64)
+        pool = np.zeros((len(prompts), length), np.float32)
+        for row, (text, (start, end)) in enumerate(prompts):
+            ids[row, : len(text)] = text
+            pool[row, start:end] = 1.0
+        pooled, keys, values, copy_keys = self._encoder.run(None, {"ids": ids, "pool": pool})
+        encodings = []
+        for row, (text, _) in enumerate(prompts):
+            size = len(text)
+            encodings.append(
+                Encoding(
+                    ids[row, :size].copy(),
+                    self._twins[ids[row, :size]],
+                    pooled[row].copy(),
+                    keys[:, row, :size].astype(self._dtype),
+                    values[:, row, :size].astype(self._dtype),
+                    copy_keys[row, :size].astype(self._dtype),
+                )
+            )
+        return encodings
+
+    def source(self, conversation: Encoding, tools: Sequence[Encoding | None]) -> Source:
+        """One row per tool, each behind the conversation; None makes a row that reads the conversation only."""
+        first = len(conversation.ids)
+        length = first + max(0 if t is None else len(t.ids) for t in tools)
+        rows, c = len(tools), self.sizes
+        kv_width = c["kv_heads"] * c["width"] // c["heads"]
+        keys = np.zeros((c["decoder_layers"], rows, length, kv_width), np.float32)
+        values = np.zeros_like(keys)
+        copy_keys = np.zeros((rows, length, c["copy_width"]), np.float32)
+        ids = np.full((rows, length), PAD, np.int64)
+        twins = np.full((rows, length), PAD, np.int64)
+        readable = np.zeros((rows, length), np.float32)
+        # The conversation is converted once and copied to all rows by broadcasting.
+        keys[:, :, :first], values[:, :, :first] = conversation.keys[:, None], conversation.values[:, None]
+        copy_keys[:, :first], ids[:, :first], twins[:, :first] = conversation.copy_keys, conversation.ids, conversation.twins
+        readable[:, :first] = 1.0
+        for row, tool in enumerate(tools):
+            if tool is None:
+                continue
+            end = first + len(tool.ids)
+            keys[:, row, first:end], values[:, row, first:end] = tool.keys, tool.values
+            copy_keys[row, first:end], ids[row, first:end], twins[row, first:end] = tool.copy_keys, tool.ids, tool.twins
+            readable[row, first:end] = 1.0
+        return Source(keys, values, copy_keys, ids, twins, readable)
+
+    def empty_cache(self) -> tuple[Float, Float]:
+        """The decoder's self-attention cache before the first token: keys and values [layers, 1, 0, kv_width]."""
+        c = self.sizes
+        empty = np.zeros((c["decoder_layers"], 1, 0, c["kv_heads"] * c["width"] // c["heads"]), np.float32)
+        return empty, empty
+
+    def step(
+        self,
+        ids: Int,
+        slots: Float,
+        past: tuple[Float, Float],
+        source: Source,
+        similarity: Float,
+        fill: Int,
+        matches: Int,
+    ) -> Step:
+        """Run the decoder; shapes as in `training.export.DecoderGraph`. `matches` [N, S] belongs to the rows `fill`."""
+        outputs = self._decoder.run(
+            None,
+            {
+                "ids": ids,
+                "slots": slots,
+                "past_keys": past[0],
+                "past_values": past[1],
+                "keys": source.keys,
+                "values": source.values,
+                "readable": source.readable,
+                "similarity": similarity,
+                "fill": fill,
+                "copy_keys": source.copy_keys[fill],
+                "source": source.ids[fill],
+                "twins": source.twins[fill],
+                "matches": matches,
+            },
+        )
+        return Step(*outputs)
+
+
+def _load(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise RuntimeMissingError(
+            "ONNX Runtime is not installed: pip install 'bodkin[cpu]' (or 'bodkin[gpu]' for CUDA)"
+        ) from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Idle worker threads sleep instead of spinning: a sidecar must not burn its host's cores between requests.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    available = onnxruntime.get_available_providers()
+    providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in available]
+    return onnxruntime.InferenceSession(path, options, providers=providers)

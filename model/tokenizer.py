@@ -1,0 +1,65 @@
+"""The byte-level BPE tokenizer: text to ids and back, the special ids, and each token's no-leading-space twin.
+
+Spaced tokens are built so that `" San"` and `"San"` segment alike (see `training/tokenizer.py`). The copy head relies on it:
+a word that follows a space in the request is written after a quote in the arguments, without one.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer as _Tokenizer
+
+PAD, END, SLOT, NONE, TOOL, SYSTEM, USER, ASSISTANT, RESULT = range(9)
+SPECIAL_TOKENS = ("<pad>", "<end>", "<slot>", "<none>", "<tool>", "<system>", "<user>", "<assistant>", "<result>")
+
+
+class Tokenizer:
+    """Wraps a `tokenizer.json` whose first ids are `SPECIAL_TOKENS`.
+
+    Special tokens inside text are plain text: a request that contains "<end>" cannot end anything.
+    """
+
+    def __init__(self, json_text: str) -> None:
+        self.json_text = json_text
+        self._tokenizer = _Tokenizer.from_str(json_text)
+        self._tokenizer.encode_special_tokens = True
+        for token_id, token in enumerate(SPECIAL_TOKENS):
+            if self._tokenizer.token_to_id(token) != token_id:
+                raise ValueError(f"tokenizer.json does not have {token!r} at id {token_id}")
+
+    @classmethod
+    def load(cls, path: Path) -> Tokenizer:
+        """Read a `tokenizer.json`."""
+        return cls(path.read_text(encoding="utf-8"))
+
+    @property
+    def vocab_size(self) -> int:
+        return self._tokenizer.get_vocab_size()
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text`, without any special token."""
+        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def encode_batch(self, texts: list[str]) -> list[list[int]]:
+        """`encode` for many texts, on all cores."""
+        return [list(e.ids) for e in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of `ids`; incomplete UTF-8 at the end becomes U+FFFD."""
+        return self._tokenizer.decode(ids, skip_special_tokens=True)
+
+    @cached_property
+    def tokens(self) -> list[str]:
+        """Each id's token in the byte-level alphabet, where "Ġ" stands for a space."""
+        by_id = {i: t for t, i in self._tokenizer.get_vocab(with_added_tokens=True).items()}
+        return [by_id[i] for i in range(len(by_id))]
+
+    @cached_property
+    def twins(self) -> npt.NDArray[np.int64]:
+        """[vocab_size]: the id of the same token without its leading space; PAD for tokens that have none."""
+        ids = {token: i for i, token in enumerate(self.tokens)}
+        return np.array([ids.get(t[1:], PAD) if t.startswith("Ġ") and len(t) > 1 else PAD for t in self.tokens])
