@@ -1,0 +1,1 @@
+"""Between the wire and `model.types`: pure functions, no I/O."""

@@ -1,0 +1,241 @@
+"""A chat completion request as a `GenerationRequest`; what cannot be served is refused here, with its path.
+
+Read but without effect: `strict` (schemas are always enforced) and the fields that `ChatCompletionRequest` lists as
+ignored. The legacy `functions`, `function_call` and role `function` are translated to tools.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app.errors import InvalidRequestError, UnsupportedError
+from app.schemas.chat import ChatCompletionRequest, ChatMessage, Content
+from app.schemas.tools import CalledFunction, FunctionDefinition
+from model.types import GenerationRequest, Message, Role, Tool, ToolCall, ToolChoice
+
+_ROLES: Mapping[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
+_MEDIA = {"image_url": "Images", "input_audio": "Audio", "file": "Files"}
+
+
+@dataclass(frozen=True)
+class ChatJob:
+    """The neutral request, and what the answer's shape depends on besides the result."""
+
+    request: GenerationRequest
+    legacy: bool
+    """The client used `functions`, so it is answered with `function_call`."""
+    tool_results: str
+    """The text that ends an agent loop: the latest tool results, or "" when the last turn is not one."""
+
+    def client_path(self, param: str | None) -> str | None:
+        """An engine's path (`tools[0].function.parameters`) in the terms of what the client sent."""
+        if param is None or not self.legacy:
+            return param
+        return param.replace("tools[", "functions[", 1).replace("].function", "]", 1)
+
+
+def to_job(body: ChatCompletionRequest) -> ChatJob:
+    _refuse_unsupported(body)
+    messages = _messages(body.messages)
+    legacy = body.tools is None and body.functions is not None
+    if body.tools is not None:
+        tools = _tools([tool.function for tool in body.tools], "tools[{}].function.name")
+    elif body.functions is not None:
+        tools = _tools(body.functions, "functions[{}].name")
+    else:
+        raise InvalidRequestError(
+            "Bodkin makes tool calls only: declare at least one function in 'tools'.",
+            param="tools",
+            code="missing_required_parameter",
+        )
+    request = GenerationRequest(
+        messages=messages,
+        tools=tools,
+        tool_choice=_function_call_choice(body, tools) if legacy else _tool_choice(body, tools),
+        # The legacy form has room for one call only.
+        parallel_tool_calls=not legacy and body.parallel_tool_calls is not False,
+        max_tokens=body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens,
+        temperature=0.0 if body.temperature is None else body.temperature,
+        top_p=1.0 if body.top_p is None else body.top_p,
+        # OpenAI's seeds are signed; a random generator's are not.
+        seed=None if body.seed is None else body.seed % 2**64,
+    )
+    return ChatJob(request=request, legacy=legacy, tool_results=_latest_tool_results(messages))
+
+
+def _refuse_unsupported(body: ChatCompletionRequest) -> None:
+    """Silently ignoring one of these would give the client something else than it asked for."""
+    if body.n is not None and body.n > 1:
+        raise UnsupportedError("Only 'n': 1 is supported by this version of Bodkin.", param="n")
+    if body.stop not in (None, "", []):
+        raise UnsupportedError("'stop' is not supported by this version of Bodkin.", param="stop")
+    if body.logprobs:
+        raise UnsupportedError("'logprobs' are not supported by this version of Bodkin.", param="logprobs")
+    if body.top_logprobs:
+        raise UnsupportedError("'top_logprobs' are not supported by this version of Bodkin.", param="top_logprobs")
+    if body.response_format is not None and body.response_format.type != "text":
+        raise UnsupportedError(
+            "Only 'response_format': {'type': 'text'} is supported by this version of Bodkin.", param="response_format"
+        )
+
+
+def _messages(messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
+    """Translate the turns; a tool's turn gets the name of the function whose call it answers."""
+    pending: dict[str, str] = {}  # id to function name, of the calls that may still be answered
+    translated = []
+    for i, message in enumerate(messages):
+        text = _text(message.content, f"messages[{i}].content")
+        role = _ROLES[message.role]
+        calls: list[ToolCall] = []
+        name = None
+        if message.role == "assistant":
+            wire_calls = message.tool_calls or []
+            pending = {call.id: call.function.name for call in wire_calls}
+            calls = [_call(call.function) for call in wire_calls]
+            if message.function_call is not None:
+                calls.append(_call(message.function_call))
+        elif message.role == "tool":
+            name = _answered_function(message, pending, i)
+        elif message.role == "function":
+            if message.name is None:
+                raise _missing(f"messages[{i}].name")
+            name = message.name
+        else:
+            pending = {}
+        translated.append(Message(role=role, text=text, tool_calls=tuple(calls), name=name))
+    return tuple(translated)
+
+
+def _answered_function(message: ChatMessage, pending: dict[str, str], i: int) -> str:
+    if message.tool_call_id is None:
+        raise _missing(f"messages[{i}].tool_call_id")
+    if not pending:
+        raise InvalidRequestError(
+            "Invalid parameter: messages with role 'tool' must be a response to a preceding message with 'tool_calls'.",
+            param=f"messages[{i}].role",
+        )
+    if message.tool_call_id not in pending:
+        raise InvalidRequestError(
+            f"Invalid parameter: 'tool_call_id' of '{message.tool_call_id[:64]}' not found in 'tool_calls' of previous "
+            "message.",
+            param=f"messages[{i}].tool_call_id",
+        )
+    return pending[message.tool_call_id]
+
+
+def _text(content: Content | None, param: str) -> str:
+    if content is None or isinstance(content, str):
+        return content or ""
+    texts = []
+    for i, part in enumerate(content):
+        if part.type in _MEDIA:
+            raise UnsupportedError(
+                f"{_MEDIA[part.type]} are not supported: Bodkin reads text only.",
+                param=f"{param}[{i}]",
+                code="unsupported_value",
+            )
+        if part.type not in ("text", "refusal"):
+            raise InvalidRequestError(
+                f"Invalid value for '{param}[{i}].type': '{part.type[:60]}'. Supported values are: 'text'.",
+                param=f"{param}[{i}].type",
+                code="invalid_value",
+            )
+        text = part.text if part.type == "text" else part.refusal
+        if text is None:
+            raise _missing(f"{param}[{i}].{part.type}")
+        texts.append(text)
+    return "\n".join(texts)
+
+
+def _call(function: CalledFunction) -> ToolCall:
+    """An earlier call, its arguments as compact JSON. Clients may have logged a broken one: that becomes a string."""
+    text = function.arguments or "{}"
+    try:
+        compact = _compact(json.loads(text))
+        compact.encode("utf-8")  # an escaped unpaired surrogate would pass the body's check: here it is escaped twice
+    except (ValueError, RecursionError):
+        compact = _compact(text)
+    return ToolCall(name=function.name, arguments=compact)
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _tools(functions: Sequence[FunctionDefinition], param: str) -> tuple[Tool, ...]:
+    tools: dict[str, Tool] = {}
+    for i, function in enumerate(functions):
+        if function.name in tools:
+            raise InvalidRequestError(
+                f"Function names must be unique: '{function.name}' is declared twice.",
+                param=param.format(i),
+                code="invalid_value",
+            )
+        # No parameters and `{}` both mean "takes no arguments"; arguments are an object in any case.
+        parameters = function.parameters or {"type": "object", "properties": {}}
+        tools[function.name] = Tool(function.name, function.description or "", parameters)
+    return tuple(tools.values())
+
+
+def _tool_choice(body: ChatCompletionRequest, tools: Sequence[Tool]) -> ToolChoice:
+    choice = body.tool_choice
+    if choice is None:
+        return ToolChoice()
+    if isinstance(choice, str):
+        return ToolChoice(choice)
+    if choice.type == "allowed_tools":
+        raise UnsupportedError(
+            "'tool_choice' of type 'allowed_tools' is not supported by this version of Bodkin.", param="tool_choice"
+        )
+    if choice.type != "function":
+        raise InvalidRequestError(
+            f"Invalid value for 'tool_choice.type': '{choice.type[:60]}'. Supported values are: 'function'.",
+            param="tool_choice.type",
+            code="invalid_value",
+        )
+    if choice.function is None:
+        raise _missing("tool_choice.function")
+    return _named(choice.function.name, tools, "tool_choice", "tools")
+
+
+def _function_call_choice(body: ChatCompletionRequest, tools: Sequence[Tool]) -> ToolChoice:
+    choice = body.function_call
+    if choice is None:
+        return ToolChoice()
+    if isinstance(choice, str):
+        return ToolChoice(choice)
+    return _named(choice.name, tools, "function_call", "functions")
+
+
+def _named(name: str, tools: Sequence[Tool], param: str, declared_in: str) -> ToolChoice:
+    if all(tool.name != name for tool in tools):
+        raise InvalidRequestError(
+            f"Invalid value for '{param}': no function named '{name[:64]}' was specified in the '{declared_in}' "
+            "parameter.",
+            param=param,
+            code="invalid_value",
+        )
+    return ToolChoice("named", name)
+
+
+def _latest_tool_results(messages: Sequence[Message]) -> str:
+    """The texts of the tool turns that end the conversation."""
+    start = len(messages)
+    while start and messages[start - 1].role == "tool":
+        start -= 1
+    return "\n".join(message.text for message in messages[start:])
+
+
+def _missing(param: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
+    )

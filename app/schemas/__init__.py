@@ -1,0 +1,1 @@
+"""The wire formats as pydantic models, one file per noun."""

@@ -1,0 +1,63 @@
+"""Tool declarations, choices and calls as they appear in requests."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from app.schemas.base import RequestModel, json_type
+
+FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,64}$")]
+
+
+class FunctionDefinition(RequestModel):
+    name: FunctionName
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    """JSON Schema of the arguments object. Enforced for every call, whatever `strict` says."""
+    strict: bool | None = None
+
+
+class FunctionTool(RequestModel):
+    type: Literal["function"]
+    function: FunctionDefinition
+
+
+class NamedFunction(RequestModel):
+    name: str
+
+
+class ToolChoiceObject(RequestModel):
+    type: str
+    """`function`. (`allowed_tools` and `custom` are refused.)"""
+    function: NamedFunction | None = None
+
+
+class CalledFunction(RequestModel):
+    name: str
+    arguments: str | None = None
+    """JSON text."""
+
+
+class MessageToolCall(RequestModel):
+    id: str
+    type: Literal["function"] | None = None
+    function: CalledFunction
+
+
+ToolChoice = Annotated[
+    Annotated[Literal["none", "auto", "required"], Tag("#string")] | Annotated[ToolChoiceObject, Tag("#object")],
+    Discriminator(
+        json_type,
+        custom_error_type="wire_type",
+        custom_error_message="expected 'none', 'auto', 'required' or an object",
+    ),
+]
+
+FunctionCallChoice = Annotated[
+    Annotated[Literal["none", "auto"], Tag("#string")] | Annotated[NamedFunction, Tag("#object")],
+    Discriminator(
+        json_type, custom_error_type="wire_type", custom_error_message="expected 'none', 'auto' or an object"
+    ),
+]

@@ -1,0 +1,79 @@
+"""Everything that can be configured, as environment variables with the prefix `BODKIN_`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _usable_cpus() -> int:
+    """Cores this process may run on, which in a container are fewer than the machine has."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        return os.cpu_count() or 1
+
+
+class Settings(BaseSettings):
+    """Read once at start-up. An empty variable counts as unset, as compose files write them."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BODKIN_", env_ignore_empty=True, frozen=True, use_attribute_docstrings=True, extra="ignore"
+    )
+
+    host: str = "127.0.0.1"
+    """Address to listen on. `0.0.0.0` opens the server to the network: set keys then."""
+
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port to listen on; 0 takes any free one and prints it."""
+
+    model: str = Field(default="bodkin-26m", min_length=1)
+    """The model's name on the wire: what clients send as `model`, and what `/v1/models` lists."""
+
+    artifact: Path = Path(__file__).resolve().parent.parent / "model" / "artifact"
+    """Folder of the model: `manifest.json` and the files that it lists. Default: the one shipped with the package."""
+
+    api_keys: Annotated[tuple[str, ...], NoDecode] = Field(default=(), repr=False)
+    """Comma-separated keys; a request must carry one as its bearer token. Empty: every request is let in."""
+
+    max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
+    """Largest request body. A longer one is answered 413 and never parsed."""
+
+    threads: int = Field(default_factory=_usable_cpus, ge=1)
+    """Threads the engine computes with. Default: the cores this process may use."""
+
+    max_concurrency: int = Field(default=4, ge=1)
+    """Requests generated at the same time; further ones wait in the queue."""
+
+    queue_limit: int = Field(default=256, ge=0)
+    """Requests that may wait for their turn. Beyond it: 429 with `retry-after`."""
+
+    log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"
+    """How much to log, on standard error. The access log is `info`."""
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: Any) -> Any:
+        return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+
+def explain(error: ValidationError, options: frozenset[str] = frozenset()) -> str:
+    """One sentence per wrong setting, named the way the user gave it: `options` are those from the command line."""
+    sentences = []
+    for detail in error.errors(include_url=False, include_context=False):
+        field = str(detail["loc"][0])
+        name = f"--{field}" if field in options else f"BODKIN_{field.upper()}"
+        reason = detail["msg"][:1].lower() + detail["msg"][1:]
+        # A key must not reach a log, not even a malformed one.
+        got = "" if field == "api_keys" else f" (got {str(detail['input'])!r})"
+        sentences.append(f"{name}: {reason}{got}.")
+    return " ".join(sentences)

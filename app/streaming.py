@@ -1,0 +1,92 @@
+"""Server-sent events, and what to do about clients that go away."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from typing import TypeVar
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from app.errors import InternalError
+from app.schemas.base import ResponseModel
+from app.service import Generation
+from model.types import Event, Finished, GenerationResult
+
+logger = logging.getLogger("bodkin.stream")
+
+T = TypeVar("T")
+
+
+class ClientGoneError(Exception):
+    """The client closed the connection before its answer was there."""
+
+
+async def unless_gone(request: Request, work: Awaitable[T]) -> T:
+    """Await `work`, but give it up with `ClientGoneError` as soon as the client disconnects.
+
+    The server does not cancel the handler of a closed connection; unwatched, a request would be computed for nobody.
+    """
+    results: list[T] = []
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        group.cancel_scope.cancel()
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch)
+            results.append(await work)
+            group.cancel_scope.cancel()
+    except BaseExceptionGroup as errors:
+        # The group holds one error, that of `work`; callers want it bare.
+        raise errors.exceptions[0] from None
+    if not results:
+        raise ClientGoneError
+    return results[0]
+
+
+class EventStream(StreamingResponse):
+    """`text/event-stream` that always closes its generator, also when the client leaves in the middle."""
+
+    def __init__(self, frames: AsyncGenerator[str, None]) -> None:
+        # Proxies hold back what they think is a page; nginx obeys the second header.
+        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+        super().__init__(frames, media_type="text/event-stream", headers=headers)
+        self._frames = frames
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._frames.aclose()
+
+
+async def event_frames(
+    generation: Generation,
+    write: Callable[[Event], Iterator[ResponseModel]],
+    on_finish: Callable[[GenerationResult], None],
+    request_id: str,
+) -> AsyncGenerator[str, None]:
+    """`generation` as frames, ending in `[DONE]`.
+
+    The status line is long gone when something breaks here, so an error is a frame of its own, and the stream ends
+    without `[DONE]`.
+    """
+    try:
+        async for event in generation:
+            for chunk in write(event):
+                yield f"data: {chunk.to_json()}\n\n"
+            if isinstance(event, Finished):
+                on_finish(event.result)
+                break
+        yield "data: [DONE]\n\n"
+    except Exception:
+        logger.exception("request %s failed in the middle of its stream", request_id)
+        yield f"data: {InternalError(request_id).body().model_dump_json()}\n\n"
+    finally:
+        generation.close()

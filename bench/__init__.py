@@ -1,0 +1,1 @@
+"""Measurements of the running server. `make bench`, or `python -m bench --help`."""
