@@ -1,0 +1,54 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped. Written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from training.config import ModelConfig, TrainConfig
+from training.network import Network
+
+
+def save_checkpoint(
+    path: Path, network: Network, optimizer: torch.optim.Optimizer, step: int, history: list[dict[str, float]], train: TrainConfig
+) -> None:
+    """Write to a temporary file, sync, rename: a kill at any moment leaves the previous checkpoint whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".partial")
+    state = {
+        "model_config": asdict(network.config),
+        "train_config": asdict(train),
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+        "history": history,
+    }
+    with temporary.open("wb") as f:
+        torch.save(state, f)
+        f.flush()
+        os.fsync(f.fileno())
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The dictionary that `save_checkpoint` wrote, on the CPU."""
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def load_network(path: Path) -> Network:
+    """The network of a checkpoint, in evaluation mode."""
+    state = load_checkpoint(path)
+    network = Network(ModelConfig(**state["model_config"]))
+    network.load_state_dict(state["network"])
+    return network.eval()
+
+
+def write_history(path: Path, history: list[dict[str, float]]) -> None:
+    """The run's measurements as JSON lines, for people and plots."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in history), encoding="utf-8")

