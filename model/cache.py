@@ -1,4 +1,4 @@
-"""What is kept of a tool between requests: its encoding and its grammar, least recently used out first, bounded in bytes."""
+"""What is kept of a tool between requests: its encoding and its grammar. Bounded in bytes; least recent out first."""
 
 from __future__ import annotations
 

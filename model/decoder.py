@@ -1,7 +1,7 @@
 """The token loop of one answer: route to a tool, fill its arguments, again, until NONE.
 
-Knows ids, probabilities and masks; nothing of JSON, tools' names or HTTP. One `Decoder` is one sequence and belongs to one
-thread; the engine drives it.
+Knows ids, probabilities and masks; nothing of JSON, tools' names or HTTP. One `Decoder` is one sequence and belongs to
+one thread; the engine drives it.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Decoder:
     def route(self, candidates: Sequence[Encoding], allow_none: bool, allow_calls: bool = True) -> Route:
         """Choose among `candidates` and NONE; afterwards the sequence stands behind the chosen slot.
 
-        `allow_none` and `allow_calls` mask the softmax, as `tool_choice` demands. The probability is the one before masking
-        (1.0 when only one outcome is allowed), so that a forced answer does not look certain.
+        `allow_none` and `allow_calls` mask the softmax, as `tool_choice` demands. The probability is the one before
+        masking (1.0 when only one outcome is allowed), so that a forced answer does not look certain.
         """
         self._flush()
         tools: list[Encoding | None] = [*candidates, None]
@@ -121,7 +121,9 @@ class Decoder:
         if not self._pending:
             # Directly behind the slot: its state is not kept, and every grammar forces the opening brace.
             raise AssertionError("a call's arguments begin with a forced token")
-        return self._feed(np.zeros(1, np.int64), match_lengths(self._source.ids[0], self._source.twins[0], self._recent)[None])
+        return self._feed(
+            np.zeros(1, np.int64), match_lengths(self._source.ids[0], self._source.twins[0], self._recent)[None]
+        )
 
     def _flush(self) -> None:
         """Bring the cache up to date when no distribution is wanted."""
@@ -143,8 +145,8 @@ class Decoder:
 def match_lengths(source: Int, twins: Int, recent: Sequence[int]) -> Int:
     """How many of the tokens before each source position equal the last written ones, 0..3.
 
-    source, twins [S]; `recent` the last tokens, newest last. Special tokens match nothing and continue nothing. The same as
-    `training.network.match_lengths` for one position.
+    source, twins [S]; `recent` the last tokens, newest last. Special tokens match nothing and continue nothing. The
+    same as `training.network.match_lengths` for one position.
     """
     plain = source >= len(SPECIAL_TOKENS)
     run = plain.copy()

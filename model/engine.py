@@ -84,7 +84,13 @@ class BodkinEngine:
         reason: FinishReason = "stop"
         choice = request.tool_choice
         candidates = self._candidates(request, prepared)
-        most = 0 if choice.mode == "none" else 1 if choice.mode == "named" or not request.parallel_tool_calls else MAX_CALLS
+        most = (
+            0
+            if choice.mode == "none"
+            else 1
+            if choice.mode == "named" or not request.parallel_tool_calls
+            else MAX_CALLS
+        )
         none_probability = 1.0
         while candidates and len(calls) < most:
             must = choice.mode in ("required", "named") and not calls
@@ -126,7 +132,9 @@ class BodkinEngine:
         if request.tool_choice.mode == "named":
             names = [t.name for t in request.tools]
             if request.tool_choice.name not in names:
-                raise RequestError(f"tool_choice names {request.tool_choice.name!r}, which is not among the tools", "tool_choice")
+                raise RequestError(
+                    f"tool_choice names {request.tool_choice.name!r}, which is not among the tools", "tool_choice"
+                )
             return [names.index(request.tool_choice.name)]
         if not prepared.tools:
             return []
@@ -173,4 +181,6 @@ class BodkinEngine:
 
     def _check_length(self, tokens: int, what: str, param: str) -> None:
         if tokens > self.manifest.max_tokens:
-            raise ContextLengthError(f"{what} {tokens} tokens; this model reads at most {self.manifest.max_tokens}.", param)
+            raise ContextLengthError(
+                f"{what} {tokens} tokens; this model reads at most {self.manifest.max_tokens}.", param
+            )

@@ -55,6 +55,8 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / "manifest.json"
     try:
         manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
+        if not (isinstance(manifest.sizes, dict) and isinstance(manifest.files, dict)):
+            raise TypeError("sizes and files must be objects")
     except FileNotFoundError:
         raise ArtifactError(f"no model artifact in {folder}: manifest.json is missing") from None
     except (ValueError, TypeError) as error:

@@ -1,8 +1,8 @@
-"""The one prompt format: messages and tools to token ids, and arguments to text. Training and serving both use this file.
+"""The one prompt format, used by training and serving: messages and tools to token ids, and arguments to text.
 
-A conversation is its turns, each opened by its role's special token. A tool is its name and description (the *head*, over
-which its vector is pooled) and one line per parameter. A change here is a new `FORMAT_VERSION`; an artifact of another
-version refuses to load.
+A conversation is its turns, each opened by its role's special token. A tool is its name and description (the *head*,
+over which its vector is pooled) and one line per parameter. A change here is a new `FORMAT_VERSION`; an artifact of
+another version refuses to load.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def encode_tool(tool: Tool, tokenizer: Tokenizer) -> Prompt:
 
 
 def tool_text(tool: Tool) -> tuple[str, str]:
-    """(head, body): `get_weather: Current weather of a city.` and `\\n city* string: Name of the city` per parameter."""
+    """(head, body): `get_weather: Weather of a city.` and, per parameter, a line such as ` city* string: The city`."""
     description = " ".join(tool.description.split())
     head = f"{tool.name}: {description}" if description else tool.name
     required = set(tool.parameters.get("required") or ())

@@ -24,7 +24,8 @@ Int = npt.NDArray[np.int64]
 class Encoding:
     """One encoded text of T tokens: a tool or a conversation.
 
-    `ids`, `twins` [T]; `pooled` [width], unit length; `keys`, `values` [layers, T, kv_width]; `copy_keys` [T, copy_width].
+    `ids`, `twins` [T]; `pooled` [width], unit length; `keys`, `values` [layers, T, kv_width];
+    `copy_keys` [T, copy_width].
     """
 
     ids: Int
@@ -54,7 +55,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Step:
-    """One decoder step: `route` [B], `probabilities` [N, V], `copied` [N, S], and the cache [layers, B, P+L, kv_width]."""
+    """One decoder step: `route` [B], `probabilities` [N, V], `copied` [N, S]; the cache [layers, B, P+L, kv_width]."""
 
     route: Float
     probabilities: Float
@@ -119,7 +120,11 @@ class Session:
         readable = np.zeros((rows, length), np.float32)
         # The conversation is converted once and copied to all rows by broadcasting.
         keys[:, :, :first], values[:, :, :first] = conversation.keys[:, None], conversation.values[:, None]
-        copy_keys[:, :first], ids[:, :first], twins[:, :first] = conversation.copy_keys, conversation.ids, conversation.twins
+        copy_keys[:, :first], ids[:, :first], twins[:, :first] = (
+            conversation.copy_keys,
+            conversation.ids,
+            conversation.twins,
+        )
         readable[:, :first] = 1.0
         for row, tool in enumerate(tools):
             if tool is None:

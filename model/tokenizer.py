@@ -1,7 +1,7 @@
 """The byte-level BPE tokenizer: text to ids and back, the special ids, and each token's no-leading-space twin.
 
-Spaced tokens are built so that `" San"` and `"San"` segment alike (see `training/tokenizer.py`). The copy head relies on it:
-a word that follows a space in the request is written after a quote in the arguments, without one.
+Spaced tokens are built so that `" San"` and `"San"` segment alike (see `training/tokenizer.py`). The copy head relies
+on it: a word that follows a space in the request is written after a quote in the arguments, without one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The neutral request and result types that every part of Bodkin speaks.
 
-Plain frozen dataclasses: no HTTP, no pydantic, no tensors. `app` translates the wire formats into a `GenerationRequest`;
-the engine answers with a stream of `Event`s that ends in a `GenerationResult`.
+Plain frozen dataclasses: no HTTP, no pydantic, no tensors. `app` translates the wire formats into a
+`GenerationRequest`; the engine answers with a stream of `Event`s that ends in a `GenerationResult`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class Message:
-    """One turn. `text` is "" for an assistant turn that only made calls; `name` is the tool a `tool` turn answers for."""
+    """One turn. `text` is "" for an assistant turn that only made calls; `name` is the tool behind a `tool` turn."""
 
     role: Role
     text: str

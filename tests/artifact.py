@@ -88,6 +88,10 @@ def random_network(seed: int, ending: float = 0.0) -> Network:
                     parameter.mul_(8.0)
                 elif parameter.shape == (tokenizer().vocab_size,):
                     parameter.normal_()
+            # So that no tool always wins and some requests get no call.
+            network.encoder.embedding.weight.mul_(5.0)
+            network.decoder.route.weight.mul_(2.5)
+            network.decoder.route_similarity.fill_(4.0)
             network.decoder.gate.bias.copy_(torch.tensor([1.0, 0.5, 0.5]))
             for token in ('"', "}", "]"):
                 network.decoder.vocab_bias[tokenizer().encode(token)[0]] += ending

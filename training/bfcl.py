@@ -1,4 +1,4 @@
-"""The Berkeley leaderboard's non-live categories, for measuring only: questions, tools in JSON Schema, accepted answers."""
+"""The Berkeley leaderboard's non-live categories, for measuring only: questions, tools, accepted answers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,11 @@ def json_schema(schema: Any) -> Any:
         return [json_schema(s) for s in schema]
     if not isinstance(schema, Mapping):
         return schema
-    out = {k: json_schema(v) for k, v in schema.items() if k != "properties" and not (k == "optional" and v in (True, False))}
+    out = {
+        k: json_schema(v)
+        for k, v in schema.items()
+        if k != "properties" and not (k == "optional" and v in (True, False))
+    }
     if isinstance(schema.get("properties"), Mapping):
         out["properties"] = {name: json_schema(s) for name, s in schema["properties"].items()}
     if isinstance(kind := out.get("type"), str):

@@ -15,7 +15,12 @@ from training.network import Network
 
 
 def save_checkpoint(
-    path: Path, network: Network, optimizer: torch.optim.Optimizer, step: int, history: list[dict[str, float]], train: TrainConfig
+    path: Path,
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    history: list[dict[str, float]],
+    train: TrainConfig,
 ) -> None:
     """Write to a temporary file, sync, rename: a kill at any moment leaves the previous checkpoint whole."""
     path.parent.mkdir(parents=True, exist_ok=True)

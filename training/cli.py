@@ -43,7 +43,9 @@ def train(argv: Sequence[str]) -> int:
     from training.config import TrainConfig
 
     defaults = TrainConfig()
-    parser = argparse.ArgumentParser(prog="bodkin train", description="Train on prepared shards; resumes a stopped run.")
+    parser = argparse.ArgumentParser(
+        prog="bodkin train", description="Train on prepared shards; resumes a stopped run."
+    )
     parser.add_argument("--shards", type=Path, default=SHARDS)
     parser.add_argument("--run", type=Path, default=RUNS / "base", help="folder of checkpoint, history and plot")
     parser.add_argument("--init", default="minilm", help="minilm, random, or a safetensors file")

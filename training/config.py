@@ -30,7 +30,16 @@ class ModelConfig:
     @classmethod
     def tiny(cls, vocab_size: int) -> ModelConfig:
         """A network of the same shape that trains in seconds."""
-        return cls(vocab_size, width=32, heads=4, kv_heads=2, feed_forward=64, encoder_layers=2, decoder_layers=2, copy_width=16)
+        return cls(
+            vocab_size,
+            width=32,
+            heads=4,
+            kv_heads=2,
+            feed_forward=64,
+            encoder_layers=2,
+            decoder_layers=2,
+            copy_width=16,
+        )
 
 
 @dataclass(frozen=True)

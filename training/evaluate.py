@@ -41,7 +41,11 @@ class Score:
 
     def summary(self) -> dict[str, Any]:
         share = {"tool": self.tool / self.total, "exact": self.exact / self.total} if self.total else {}
-        return {"total": self.total, **{k: round(v, 4) for k, v in share.items()}, "errors": dict(self.errors.most_common())}
+        return {
+            "total": self.total,
+            **{k: round(v, 4) for k, v in share.items()},
+            "errors": dict(self.errors.most_common()),
+        }
 
 
 def evaluate_requests(engine: Engine, examples: Sequence[Example]) -> dict[str, Score]:

@@ -1,4 +1,4 @@
-"""A trained network to the artifact that the server runs: two ONNX graphs, int8 or fp32, the tokenizer and the manifest.
+"""A trained network to the artifact that the server runs: two ONNX graphs, int8 or fp32, tokenizer, manifest.
 
 Both graphs use one token embedding, and the decoder also its transpose as output projection. It is stored once, in
 `embedding.bin`, as external data of both graphs. In int8 every row (token) has its own scale, which serves both uses.
@@ -31,7 +31,7 @@ OPSET = 18
 
 
 class EncoderGraph(nn.Module):
-    """`encoder.onnx`: ids and pool [B, T] to what is kept of them. `embedding` is an input, so that export leaves it be."""
+    """`encoder.onnx`: ids and pool [B, T] to an encoding. `embedding` is an input here, so that export leaves it be."""
 
     inputs = {"ids": {0: "B", 1: "T"}, "pool": {0: "B", 1: "T"}}
     outputs = {
@@ -53,9 +53,9 @@ class EncoderGraph(nn.Module):
 class DecoderGraph(nn.Module):
     """`decoder.onnx`: one step of B rows and L tokens behind P cached ones, reading S source tokens.
 
-    Inputs: `ids` [B, L], `slots` [B, width], `past_keys`/`past_values` [layers, B, P, kv], `keys`/`values` [layers, B, S, kv],
-    `readable` [B, S] (1.0 or 0.0), `similarity` [B]; and for the N rows `fill` whose next token is wanted: `copy_keys`
-    [N, S, copy], `source`, `twins`, `matches` [N, S] (ids, no-space ids, induction matches 0..3).
+    Inputs: `ids` [B, L], `slots` [B, width], `past_keys`/`past_values` [layers, B, P, kv], `keys`/`values` [layers, B,
+    S, kv], `readable` [B, S] (1.0 or 0.0), `similarity` [B]; and for the N rows `fill` whose next token is wanted:
+    `copy_keys` [N, S, copy], `source`, `twins`, `matches` [N, S] (ids, no-space ids, induction matches 0..3).
     Outputs: `route` [B] scores; `probabilities` [N, V] after the last token; `copied` [N, S] the copy attention;
     `new_keys`/`new_values` [layers, B, P+L, kv].
     """
@@ -156,7 +156,9 @@ class _Lookup(nn.Module):
         return nn.functional.embedding(ids, self.weight)
 
 
-def export(network: Network, tokenizer: Tokenizer, out: Path, int8: bool = True, info: dict[str, Any] | None = None) -> Manifest:
+def export(
+    network: Network, tokenizer: Tokenizer, out: Path, int8: bool = True, info: dict[str, Any] | None = None
+) -> Manifest:
     """Write the artifact to folder `out`, whole or not at all: it is built beside it and renamed into place.
 
     `info` goes into the manifest as it is (training data digest, scores, calibration).
@@ -176,8 +178,14 @@ def export(network: Network, tokenizer: Tokenizer, out: Path, int8: bool = True,
             path = building / f"{name}.onnx"
             if int8:
                 onnx.save(model, path)
-                quantize_dynamic(path, path, per_channel=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"],
-                                 extra_options={"MatMulConstBOnly": True})
+                quantize_dynamic(
+                    path,
+                    path,
+                    per_channel=True,
+                    weight_type=QuantType.QInt8,
+                    op_types_to_quantize=["MatMul"],
+                    extra_options={"MatMulConstBOnly": True},
+                )
                 model = onnx.load(path)
             _share_embedding(model, table, scales)
             onnx.save(model, path)
@@ -218,9 +226,7 @@ def _trace(graph: EncoderGraph | DecoderGraph, embedding: Tensor, example: tuple
         return onnx.load(f"{folder}/graph.onnx")
 
 
-def _share_embedding(
-    model: onnx.ModelProto, table: npt.NDArray[Any], scales: npt.NDArray[np.float32] | None
-) -> None:
+def _share_embedding(model: onnx.ModelProto, table: npt.NDArray[Any], scales: npt.NDArray[np.float32] | None) -> None:
     """Turn the graph input `embedding` into external data, and rewrite its uses for int8. In place."""
     graph = model.graph
     graph.input.remove(next(i for i in graph.input if i.name == "embedding"))
@@ -264,7 +270,7 @@ def _int8_lookup(node: onnx.NodeProto) -> list[onnx.NodeProto]:
 
 
 def _int8_projection(node: onnx.NodeProto) -> list[onnx.NodeProto]:
-    """hidden @ embeddingᵀ with a dynamically quantised hidden state; the row scales of the embedding scale the columns."""
+    """hidden @ embeddingᵀ, the hidden state quantised dynamically; the embedding's row scales scale the columns."""
     hidden, table, out = node.input[0], node.input[1], node.output[0]
     return [
         helper.make_node("DynamicQuantizeLinear", [hidden], [f"{out}_q", f"{out}_s", f"{out}_z"]),

@@ -58,7 +58,7 @@ def compute_losses(network: Network, batch: Batch, twins: Tensor) -> tuple[Losse
 
 
 def encode_tools(network: Network, batch: Batch) -> Encoded:
-    """The batch's tools, encoded in groups of like length, so that short ones do not pay for the padding of long ones."""
+    """The batch's tools, encoded in groups of like length, so that short ones do not pay for long ones' padding."""
     lengths = (batch.tool_ids != PAD).sum(1)
     order = lengths.argsort()
     parts = []
@@ -87,7 +87,9 @@ def _bias(allowed: Tensor) -> Tensor:
     return torch.where(allowed, 0.0, MASKED)
 
 
-def _route_loss(network: Network, batch: Batch, query: Encoded, tool: Encoded, filled: Decoded) -> tuple[Tensor, Tensor]:
+def _route_loss(
+    network: Network, batch: Batch, query: Encoded, tool: Encoded, filled: Decoded
+) -> tuple[Tensor, Tensor]:
     """Cross-entropy of each slot's softmax; every candidate is one decoder step, as in serving."""
     row, chosen, none = batch.route_row, batch.route_tool.clamp(min=0), batch.route_tool == NO_TOOL
     keys = torch.cat((query.keys.index_select(1, row), tool.keys.index_select(1, chosen)), dim=2)
@@ -118,8 +120,9 @@ def _fill_loss(
 ) -> tuple[Tensor, Tensor]:
     """Negative log of `g0 softmax(logits)[t] + g1 Σ a[source = t] + g2 Σ a[twin(source) = t]` over the free tokens.
 
-    The copy distribution is never built over the vocabulary: only the target's share of it is needed. The accuracy counts a
-    token as right when it gets more than half of the probability, which is a lower bound of the argmax being right.
+    The copy distribution is never built over the vocabulary: only the target's share of it is needed. The accuracy
+    counts a token as right when it gets more than half of the probability, which is a lower bound of the argmax being
+    right.
     """
     if not len(batch.fill_row):
         zero = hidden.sum() * 0.0
@@ -148,7 +151,7 @@ def _fill_loss(
 
 
 def _contrastive_loss(batch: Batch, query: Tensor, tool: Tensor) -> Tensor:
-    """InfoNCE of each conversation's first called tool among all tools of the batch; siblings are not held against it."""
+    """InfoNCE of each conversation's first called tool among the batch's tools; siblings are not held against it."""
     rows = batch.positive != NO_TOOL
     if not rows.any():
         return query.sum() * 0.0

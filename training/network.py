@@ -3,8 +3,9 @@
     ids ──► Encoder ──► states ──► pooled vector, cross-attention keys and values, copy keys    (a `Memory`)
     slot and argument tokens ──► Decoder, reading memories ──► route score | next-token probability
 
-Every tool and every conversation is encoded by itself; the decoder sees them only through their memories. `docs/design.md`
-has the reasons. Shapes: B rows, T encoder tokens, L decoder tokens, S source tokens (conversation, then tools), V vocabulary.
+Every tool and every conversation is encoded by itself; the decoder sees them only through their memories.
+`docs/design.md` has the reasons. Shapes: B rows, T encoder tokens, L decoder tokens, S source tokens (conversation,
+then tools), V vocabulary.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Encoded(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """`hidden` [B, L, width]; `keys`, `values` [layers, B, P+L, kv_width] are the self-attention cache, past included."""
+    """`hidden` [B, L, width]; `keys`, `values` [layers, B, P+L, kv_width]: the self-attention cache, past included."""
 
     hidden: Tensor
     keys: Tensor
@@ -45,12 +46,15 @@ class Decoded(NamedTuple):
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, head_width: int) -> Tensor:
     """Grouped-query softmax attention, written out: its backward is several times faster on CPU than the fused one.
 
-    q [B, L, H*d]; k, v [B, S, G*d], H a multiple of G; bias [B, 1, L or 1, S] is added to the scores. Returns [B, L, H*d].
+    q [B, L, H*d]; k, v [B, S, G*d], H a multiple of G; bias [B, 1, L or 1, S] is added to the scores.
+    Returns [B, L, H*d].
     """
     batch, length, width = q.shape
     source, groups = k.shape[1], k.shape[2] // head_width
     share = width // (groups * head_width)
-    q = (q * head_width**-0.5).view(batch, length, groups, share, head_width).permute(0, 2, 3, 1, 4)  # [B, G, H/G, L, d]
+    q = (
+        (q * head_width**-0.5).view(batch, length, groups, share, head_width).permute(0, 2, 3, 1, 4)
+    )  # [B, G, H/G, L, d]
     k = k.view(batch, source, groups, head_width).permute(0, 2, 3, 1)  # [B, G, d, S]
     v = v.view(batch, source, groups, head_width).transpose(1, 2)  # [B, G, S, d]
     scores = q.reshape(batch, groups, share * length, head_width) @ k  # [B, G, H/G*L, S]
@@ -159,8 +163,8 @@ class DecoderLayer(nn.Module):
 class Decoder(nn.Module):
     """Scores candidates at a slot and writes arguments behind it.
 
-    A slot's input is the candidate tool's pooled vector in place of a token embedding; the NONE token stands for "no (more)
-    calls". Which memory a token may read is said by `cross_bias`.
+    A slot's input is the candidate tool's pooled vector in place of a token embedding; the NONE token stands for "no
+    (more) calls". Which memory a token may read is said by `cross_bias`.
     """
 
     def __init__(self, config: ModelConfig, embedding: nn.Embedding) -> None:
@@ -172,7 +176,9 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
         self.norm = nn.LayerNorm(config.width)
         self.route = nn.Linear(config.width, 1)
-        self.route_similarity = nn.Parameter(torch.tensor(10.0))  # weight of cosine(conversation, tool) in the route score
+        self.route_similarity = nn.Parameter(
+            torch.tensor(10.0)
+        )  # weight of cosine(conversation, tool) in the route score
         self.to_vocab = nn.Linear(config.width, config.width, bias=False)
         self.vocab_bias = nn.Parameter(torch.zeros(config.vocab_size))
         self.gate = nn.Linear(config.width, 3)
@@ -217,7 +223,7 @@ class Decoder(nn.Module):
         return self.route(hidden).squeeze(-1).float() + self.route_similarity * similarity
 
     def copy_attention(self, hidden: Tensor, copy_keys: Tensor, matches: Tensor, bias: Tensor) -> Tensor:
-        """hidden [B, L, width], copy_keys [B, S, copy_width], matches [B, L, S] in 0..3, bias [B, L or 1, S] -> [B, L, S]."""
+        """hidden [B, L, width], copy_keys [B, S, copy], matches [B, L, S] in 0..3, bias [B, L or 1, S] -> [B, L, S]."""
         scores = self.copy_query(hidden) @ copy_keys.transpose(1, 2)
         scores = scores.float() * self.config.copy_width**-0.5 + bias.float()
         bonus = F.pad(self.copy_match.cumsum(0), (1, 0))  # the bonus of 0, 1, 2 and 3 matching tokens

@@ -1,4 +1,4 @@
-"""When a call counts as right. Strings are compared as the Berkeley leaderboard does: without case, spaces and punctuation."""
+"""When a call counts as right. Strings are compared without case, spaces and punctuation, as BFCL does."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ G = TypeVar("G")
 C = TypeVar("C")
 
 
-
 def same_text(a: str, b: str) -> bool:
-    """Whether two strings are equal but for case, spaces and punctuation (`standardize_string` of BFCL's AST checker)."""
+    """Whether two strings are equal but for case, spaces and punctuation (`standardize_string` of BFCL)."""
     return _IGNORED.sub("", a).lower() == _IGNORED.sub("", b).lower()
 
 

@@ -2,8 +2,8 @@
 
 1. BPE merges are learned on words without spaces.
 2. For the tokens that most often begin a word after a space, a spaced variant `Ġtoken` is added, made by one merge
-   `(Ġ, token)` of the lowest rank. All merges inside the word come first, so `" Springfield"` is `"Springfield"` with the
-   space on its first piece: each spaced token has a no-leading-space twin, by construction.
+   `(Ġ, token)` of the lowest rank. All merges inside the word come first, so `" Springfield"` is `"Springfield"` with
+   the space on its first piece: each spaced token has a no-leading-space twin, by construction.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 
 from model.tokenizer import SPECIAL_TOKENS
 
-# One piece: an upper-case run, a (capitalised) word, a run of other letters, one digit, one other character. So camelCase
-# and snake_case split, and the text that the grammar forces tokenises like the text that the model chooses.
+# One piece: an upper-case run, a (capitalised) word, a run of other letters, one digit, one other character. So
+# camelCase and snake_case split, and the text that the grammar forces tokenises like the text that the model chooses.
 PIECE = r"\p{Lu}+(?!\p{Ll})|\p{Lu}?\p{Ll}[\p{Ll}\p{M}]*|[\p{Lo}\p{Lm}\p{Lt}\p{M}]+|\p{N}|[^\s\p{L}\p{N}\p{M}]"
 SPACED_PIECE = rf" ?(?:{PIECE})|\s+(?!\S)|\s"
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int = 14_000, spaced: int = 5_400) -> str:
-    """Learn a vocabulary of `vocab_size` tokens, `spaced` of them with a leading space; returns the `tokenizer.json` text."""
+    """Learn `vocab_size` tokens, `spaced` of them with a leading space; returns the text of a `tokenizer.json`."""
     pieces: Counter[str] = Counter()
     starts: Counter[str] = Counter()
     pattern = regex.compile(PIECE)

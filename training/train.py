@@ -1,4 +1,4 @@
-"""The training loop, top to bottom. Runs from a folder of shards on CPU or one GPU, and resumes where it was stopped."""
+"""The training loop, top to bottom. Runs from a folder of shards on CPU or one GPU; resumes where it stopped."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ def train(
                 row = {"step": step, "examples": step * config.rows, **dict(zip(Losses._fields, mean, strict=True))}
                 row["examples_per_second"] = len(recent) * config.rows / (time.monotonic() - started)
                 recent, started = [], time.monotonic()
-                bar.set_postfix_str(f"fill {row['fill']:.3f} route {row['route']:.3f} {row['examples_per_second']:.0f}/s")
+                bar.set_postfix_str(
+                    f"fill {row['fill']:.3f} route {row['route']:.3f} {row['examples_per_second']:.0f}/s"
+                )
                 if step % config.eval_every < LOG_EVERY or step == config.steps:
                     row |= {f"heldout_{k}": v for k, v in evaluate(network, validation, twins).items()}
                     bar.write(" ".join(f"{k}={v:.4g}" for k, v in row.items()))
@@ -93,7 +95,12 @@ def train(
 
 
 def training_step(
-    network: Network, reference: Encoder, batch: Batch, twins: Tensor, optimizer: torch.optim.Optimizer, config: TrainConfig
+    network: Network,
+    reference: Encoder,
+    batch: Batch,
+    twins: Tensor,
+    optimizer: torch.optim.Optimizer,
+    config: TrainConfig,
 ) -> Tensor:
     """One optimiser step; returns the batch's `Losses` as one tensor."""
     with torch.autocast(batch.query_ids.device.type, torch.bfloat16):
@@ -121,7 +128,9 @@ def make_optimizer(network: Network, config: TrainConfig) -> torch.optim.AdamW:
     for name, parameter in network.named_parameters():
         inherited = name.startswith("encoder.") and not name.startswith(("encoder.cross", "encoder.copy_key"))
         rate = config.encoder_lr if inherited else config.decoder_lr
-        decay = config.weight_decay if parameter.ndim > 1 and "embedding" not in name and "positions" not in name else 0.0
+        decay = (
+            config.weight_decay if parameter.ndim > 1 and "embedding" not in name and "positions" not in name else 0.0
+        )
         groups.setdefault((rate, decay), []).append(parameter)
     return torch.optim.AdamW(
         [{"params": p, "lr": r, "base_lr": r, "weight_decay": d} for (r, d), p in groups.items()],

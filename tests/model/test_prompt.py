@@ -137,7 +137,10 @@ def test_pooled_range_of_a_conversation(turns: slice, pool: tuple[int, int]) -> 
         ({"oneOf": [{"type": "null"}, {"$ref": "#/$defs/Unit"}]}, "\n x null or C|F"),
         ({"$ref": "#/definitions/Unknown"}, "\n x any"),
         ({"const": "a b"}, '\n x "a b"'),
-        ({"type": "boolean", "default": False, "description": " On  or off "}, "\n x boolean: On or off (default false)"),
+        (
+            {"type": "boolean", "default": False, "description": " On  or off "},
+            "\n x boolean: On or off (default false)",
+        ),
         ({"type": "string", "default": None}, "\n x string (default null)"),
         ({"description": None}, "\n x any"),
     ],

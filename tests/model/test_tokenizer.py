@@ -16,8 +16,37 @@ TOKENIZER = Tokenizer.load(ARTIFACT / "tokenizer.json")
 
 NASTY = st.lists(
     st.sampled_from(
-        [*SPECIAL_TOKENS, " ", "  ", "\t", "\r\n", "\0", "\x7f", "\u00a0", "\u2028", "\ufeff", "\ufffd", "é", "e\u0301",
-         "ß", "Ġ", "Ċ", "日本", "𝕏", "👩‍👩‍👧", "🇫🇷", "עִבְ", "ﬁ", "ǅ", "½", "٣", "\\u00e9", '\\"', "```", "camelCaseHTTP2x"]
+        [
+            *SPECIAL_TOKENS,
+            " ",
+            "  ",
+            "\t",
+            "\r\n",
+            "\0",
+            "\x7f",
+            "\u00a0",
+            "\u2028",
+            "\ufeff",
+            "\ufffd",
+            "é",
+            "e\u0301",
+            "ß",
+            "Ġ",
+            "Ċ",
+            "日本",
+            "𝕏",
+            "👩‍👩‍👧",
+            "🇫🇷",
+            "עִבְ",
+            "ﬁ",
+            "ǅ",
+            "½",
+            "٣",
+            "\\u00e9",
+            '\\"',
+            "```",
+            "camelCaseHTTP2x",
+        ]
     )  # fmt: skip
     | st.text(max_size=12),
     max_size=12,
@@ -74,8 +103,11 @@ def test_every_spaced_token_has_its_twin_and_no_other_has_one() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ('{"days":120,"t":-2.5}', ["{", '"', "days", '"', ":", "1", "2", "0", ",", '"', "t", '"', ":", "-", "2", ".", "5", "}"]),
-        ('getHTTPResponse_fast2x', ["get", "HTTP", "Response", "_", "fast", "2", "x"]),
+        (
+            '{"days":120,"t":-2.5}',
+            ["{", '"', "days", '"', ":", "1", "2", "0", ",", '"', "t", '"', ":", "-", "2", ".", "5", "}"],
+        ),
+        ("getHTTPResponse_fast2x", ["get", "HTTP", "Response", "_", "fast", "2", "x"]),
         ('"San Francisco"', ['"', "San", "ĠFrancisco", '"']),
         ("it's 3,000 (or so)!", ["it", "'", "s", "Ġ3", ",", "0", "0", "0", "Ġ(", "or", "Ġso", ")", "!"]),
     ],

@@ -1,8 +1,9 @@
 """From shards to training batches: which examples go together, and which tools compete for a slot.
 
-Rows of a batch share their encoded tools, so every row's tools are distractors for all others at no cost. A row's decoder
-sequence is `[slot arguments]*`, what serving writes. For every slot, and for the end behind the last call, stand *route
-rows*: one per candidate tool and one for NONE, each a single step behind the calls before its slot, as serving takes it.
+Rows of a batch share their encoded tools, so every row's tools are distractors for all others at no cost. A row's
+decoder sequence is `[slot arguments]*`, what serving writes. For every slot, and for the end behind the last call,
+stand *route rows*: one per candidate tool and one for NONE, each a single step behind the calls before its slot, as
+serving takes it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from model.tokenizer import NONE, PAD, SLOT
+from model.tokenizer import PAD, SLOT
 from training.data.shards import ExampleTable, ToolTable
 
 NO_TOOL = -1
@@ -27,13 +28,14 @@ CHUNK = 4  # examples of one family that are kept together in a batch
 
 @dataclass
 class Batch:
-    """B rows, M distinct tools, K called tools a row, L decoder tokens, F free tokens, N route rows, R slots, C candidates.
+    """B rows, M tools, K called tools a row, L decoder tokens, F free tokens, N route rows, R slots, C candidates.
 
-    `row_tools` [B, K] indexes the M tools (NO_TOOL pads). `owner` [B, L] is the called tool, 0..K-1, that a decoder token
-    reads. `fill_*` [F]: row, position, and the target that follows it. `route_row`, `route_tool`, `route_start` [N]: the row,
-    the tool among the M (NO_TOOL for NONE), and how many decoder tokens lie before the slot. `route_index` [R, C+1] says
-    where each slot's candidates are among the N (NO_TOOL pads), NONE last; `route_target` [R] which of them is right.
-    `positive` [B]: the first called tool among the M, or NO_TOOL; `tool_group` [M], `row_group` [B] families.
+    `row_tools` [B, K] indexes the M tools (NO_TOOL pads). `owner` [B, L] is the called tool, 0..K-1, that a decoder
+    token reads. `fill_*` [F]: row, position, and the target that follows it. `route_row`, `route_tool`, `route_start`
+    [N]: the row, the tool among the M (NO_TOOL for NONE), and how many decoder tokens lie before the slot.
+    `route_index` [R, C+1] says where each slot's candidates are among the N (NO_TOOL pads), NONE last; `route_target`
+    [R] which of them is right. `positive` [B]: the first called tool among the M, or NO_TOOL; `tool_group` [M],
+    `row_group` [B] families.
     """
 
     query_ids: Tensor
@@ -62,7 +64,8 @@ class Batch:
 def epoch_batches(examples: ExampleTable, tools: ToolTable, rows: int, seed: int) -> list[npt.NDArray[np.int64]]:
     """Example indices of each batch of one epoch, in a shuffled order that `seed` fixes.
 
-    Examples of one family are chunked, so that siblings meet; chunks of like length are batched, so that little is padding.
+    Examples of one family are chunked, so that siblings meet; chunks of like length are batched, so that little is
+    padding.
     """
     rng = np.random.default_rng(seed)
     arguments = np.add.reduceat(
@@ -177,7 +180,9 @@ class _Layout:
             self.owner += [self.tools.index(tool)] * (len(arguments) + 1)
             self.fill += [(start + k, token) for k, (token, f) in enumerate(zip(arguments, free, strict=True)) if f]
         # Behind the last call the rivals of NONE are chiefly the tools just called.
-        rivals = candidates if not calls else [*self.tools, *(c for c in candidates if c not in self.tools)][:END_RIVALS]
+        rivals = (
+            candidates if not calls else [*self.tools, *(c for c in candidates if c not in self.tools)][:END_RIVALS]
+        )
         self.slots.append((len(self.ids), rivals, len(rivals)))
 
 

@@ -69,7 +69,7 @@ def is_held_out(group: str) -> bool:
 
 
 def prepare(out: Path, tokenizer: Tokenizer, config: PrepareConfig, root: Path | None = None) -> dict[str, int]:
-    """Write the shards and `heldout.jsonl.gz` (the 300 requests) to `out`; returns counts by what was kept or dropped."""
+    """Write the shards and `heldout.jsonl.gz` (the 300 requests) to `out`; returns counts of what was kept or dropped."""
     rng = random.Random(config.seed)
     train: list[Example] = []
     heldout: list[Example] = []
@@ -125,7 +125,8 @@ def synthesise(
     with tqdm(total=count, desc="synthesis", unit="example") as bar:
         while made < count:
             group = rng.choices(families, weights)[0]
-            # A few examples per visit, over neighbouring tools: training batches them together and shares their encodings.
+            # A few examples per visit, over neighbouring tools: training batches them together and shares their
+            # encodings.
             tools = rng.sample(pool[group], min(len(pool[group]), rng.choice((1, 2, 3))))
             for _ in range(4):
                 first = synthesiser.example(group, rng.choice(tools), rng)
@@ -133,9 +134,15 @@ def synthesise(
                     continue
                 example = first
                 if rng.random() < composed:
-                    several = [first, *(synthesiser.example(group, rng.choice(tools), rng) for _ in range(rng.choice((1, 1, 2))))]
+                    several = [
+                        first,
+                        *(synthesiser.example(group, rng.choice(tools), rng) for _ in range(rng.choice((1, 1, 2)))),
+                    ]
                     example = compose([e for e in several if e is not None], rng)
-                offered = {t.name: t for t in (*example.tools, *tools, *rng.sample(pool[group], min(len(pool[group]), SIBLINGS)))}
+                offered = {
+                    t.name: t
+                    for t in (*example.tools, *tools, *rng.sample(pool[group], min(len(pool[group]), SIBLINGS)))
+                }
                 yield replace(example, tools=tuple(offered.values())[: len(example.tools) + SIBLINGS])
                 made += 1
                 bar.update()
@@ -144,8 +151,8 @@ def synthesise(
 def held_out_requests(examples: Sequence[Example], rng: random.Random) -> list[Example]:
     """The requests of `HELD_OUT_REQUESTS`, with one call each and four candidate tools.
 
-    The other candidates are siblings where the example lists some, then tools of other held-out families. In one of ten the
-    right tool is withheld, and no call is right.
+    The other candidates are siblings where the example lists some, then tools of other held-out families. In one of ten
+    the right tool is withheld, and no call is right.
     """
     by_source: dict[str, list[Example]] = defaultdict(list)
     for e in examples:

@@ -1,7 +1,8 @@
 """Prepared shards: tokenised tools and examples in a folder that trains without any other file of the project's data.
 
-`tools.npz` holds each distinct tool once; `train.npz` and `heldout.npz` hold examples that point at them. Variable-length
-fields are flat arrays with offsets. `shards.json` says the format, the counts and the tokenizer's digest.
+`tools.npz` holds each distinct tool once; `train.npz` and `heldout.npz` hold examples that point at them.
+Variable-length fields are flat arrays with offsets. `shards.json` says the format, the counts and the tokenizer's
+digest.
 """
 
 from __future__ import annotations
@@ -58,9 +59,9 @@ class ToolTable:
 class ExampleTable:
     """All examples of one split.
 
-    Per example: `query` ids, `pool_start`, the listed other tools `others` (siblings that a candidate set may hold), the
-    called tools `call_tools`, and `source` (index into `sources`). Per call, in order: `arguments` ids and their `free`
-    mask (1 where the grammar left a choice); the calls of example i begin at `call_tools.offsets[i]`.
+    Per example: `query` ids, `pool_start`, the listed other tools `others` (siblings that a candidate set may hold),
+    the called tools `call_tools`, and `source` (index into `sources`). Per call, in order: `arguments` ids and their
+    `free` mask (1 where the grammar left a choice); the calls of example i begin at `call_tools.offsets[i]`.
     """
 
     query: Ragged
@@ -76,7 +77,13 @@ class ExampleTable:
         return len(self.query)
 
 
-_RAGGED_TYPES = {"query": np.uint16, "others": np.int32, "call_tools": np.int32, "arguments": np.uint16, "free": np.uint8}
+_RAGGED_TYPES = {
+    "query": np.uint16,
+    "others": np.int32,
+    "call_tools": np.int32,
+    "arguments": np.uint16,
+    "free": np.uint8,
+}
 
 
 def save_tools(folder: Path, table: ToolTable) -> None:

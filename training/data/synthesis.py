@@ -1,7 +1,7 @@
 """Requests for tools that come without any: a verb phrase from the description, parameters spoken from name and kind.
 
-The wording is poorer than people's, but it is there for tens of thousands of real schemas. Every argument is said in the
-request, by construction.
+The wording is poorer than people's, but it is there for tens of thousands of real schemas. Every argument is said in
+the request, by construction.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from training.data.values import Value, ValueMaker
 
 MAX_OPTIONAL = 3
 VERBS = set(
-    "get return create list delete update retrieve fetch add remove find search send calculate compute check show set make "
-    "generate convert analyze analyse submit upload download cancel start stop run execute enable disable register book "
-    "schedule play open close read write edit modify replace move copy rename share post publish request provide verify "
-    "validate track monitor estimate determine identify recommend compare translate extract import export apply assign "
-    "activate deactivate subscribe unsubscribe approve reject archive restore look perform view display query lookup obtain "
-    "insert save store load call invoke trigger process transfer pay order track measure evaluate assess predict detect "
-    "control turn adjust change configure manage sync merge split join leave invite block unblock follow unfollow mark".split()
+    """
+    get return create list delete update retrieve fetch add remove find search send calculate compute check show set
+    make generate convert analyze analyse submit upload download cancel start stop run execute enable disable
+    register book schedule play open close read write edit modify replace move copy rename share post publish
+    request provide verify validate track monitor estimate determine identify recommend compare translate extract
+    import export apply assign activate deactivate subscribe unsubscribe approve reject archive restore look perform
+    view display query lookup obtain insert save store load call invoke trigger process transfer pay order track
+    measure evaluate assess predict detect control turn adjust change configure manage sync merge split join leave
+    invite block unblock follow unfollow mark
+    """.split()
 )
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "get": ("get", "show me", "give me", "find", "fetch", "pull up", "look up", "tell me", "I want to see"),
@@ -45,10 +48,25 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "provide": ("get", "give me", "show me"),
 }
 OPENERS = (
-    ("", ""), ("", ""), ("", ""), ("please ", ""), ("can you ", "?"), ("could you ", "?"), ("could you please ", "?"),
-    ("I need to ", ""), ("I want to ", ""), ("I'd like to ", ""), ("I would like you to ", ""), ("help me ", ""),
-    ("hey, ", ""), ("hi, can you ", "?"), ("would you ", "?"), ("let's ", ""), ("we need to ", ""), ("go ahead and ", ""),
-)  # fmt: skip
+    ("", ""),
+    ("", ""),
+    ("", ""),
+    ("please ", ""),
+    ("can you ", "?"),
+    ("could you ", "?"),
+    ("could you please ", "?"),
+    ("I need to ", ""),
+    ("I want to ", ""),
+    ("I'd like to ", ""),
+    ("I would like you to ", ""),
+    ("help me ", ""),
+    ("hey, ", ""),
+    ("hi, can you ", "?"),
+    ("would you ", "?"),
+    ("let's ", ""),
+    ("we need to ", ""),
+    ("go ahead and ", ""),
+)
 PREPOSITIONS: dict[str, tuple[str, ...]] = {
     "place": ("in {v}", "for {v}", "near {v}", "at {v}"),
     "date": ("on {v}", "for {v}"),
@@ -66,17 +84,43 @@ PREPOSITIONS: dict[str, tuple[str, ...]] = {
     "list": ("for {v}", "with {v}", "including {v}"),
 }
 NAMED = (
-    "with {p} {v}", "with {p} {v}", "with the {p} {v}", "where the {p} is {v}", "using {v} as the {p}", "{p} {v}", "{p}: {v}",
-    "{p} = {v}", "for {p} {v}", "with a {p} of {v}", "whose {p} is {v}", 'with {p} "{v}"', "and {v} as {p}", "{p} set to {v}",
-)  # fmt: skip
-SENTENCES = ("The {p} is {v}.", "The {p} should be {v}.", "Use {v} for the {p}.", "{P}: {v}.", "Set the {p} to {v}.", "{v} is the {p}.")
+    "with {p} {v}",
+    "with {p} {v}",
+    "with the {p} {v}",
+    "where the {p} is {v}",
+    "using {v} as the {p}",
+    "{p} {v}",
+    "{p}: {v}",
+    "{p} = {v}",
+    "for {p} {v}",
+    "with a {p} of {v}",
+    "whose {p} is {v}",
+    'with {p} "{v}"',
+    "and {v} as {p}",
+    "{p} set to {v}",
+)
+SENTENCES = (
+    "The {p} is {v}.",
+    "The {p} should be {v}.",
+    "Use {v} for the {p}.",
+    "{P}: {v}.",
+    "Set the {p} to {v}.",
+    "{v} is the {p}.",
+)
 YES = ("with {p}", "with {p} enabled", "{p} should be true", "set {p} to true", "and include {p}", "{p}: yes")
 NO = ("without {p}", "with {p} disabled", "{p} should be false", "set {p} to false", "no {p}", "{p}: no")
 LEAD_IN = re.compile(
-    r"^(this (api|endpoint|method|operation|function|tool|call|action|resource|service|request)( call)?( (allows?|lets?|enables?)"
-    r"( (you|users?|the user|clients?))?( to)?| (is )?used to| can be used to| will)?|allows?( (you|users?|the user|clients?))? to|"
-    r"used to|use this( \w+)? to|a (tool|function|method) (to|that|for)|enables? (you|users?) to|api to|endpoint to)\s+",
-    re.IGNORECASE,
+    r"""^(
+      this\ (api|endpoint|method|operation|function|tool|call|action|resource|service|request)(\ call)?
+        (\ (allows?|lets?|enables?)(\ (you|users?|the\ user|clients?))?(\ to)?
+         |\ (is\ )?used\ to|\ can\ be\ used\ to|\ will)?
+      |allows?(\ (you|users?|the\ user|clients?))?\ to
+      |used\ to|use\ this(\ \w+)?\ to
+      |a\ (tool|function|method)\ (to|that|for)
+      |enables?\ (you|users?)\ to
+      |(api|endpoint)\ to
+    )\s+""",
+    re.IGNORECASE | re.VERBOSE,
 )
 FILLER = re.compile(r"\b(specified|given|particular|specific|provided|certain|single|existing)\s+", re.IGNORECASE)
 
@@ -122,7 +166,9 @@ class Synthesiser:
 
 def verb_phrase(tool: Tool, rng: random.Random) -> str | None:
     """What the tool does, as an imperative in lower case; None when neither description nor name gives one."""
-    sentence = re.split(r"(?<=[a-z\d)])\.(\s|$)|\n|;|:\s|\s-\s", LEAD_IN.sub("", tool.description.strip()))[0].strip(" .")
+    sentence = re.split(r"(?<=[a-z\d)])\.(\s|$)|\n|;|:\s|\s-\s", LEAD_IN.sub("", tool.description.strip()))[0].strip(
+        " ."
+    )
     name = words(tool.name)
     if len(sentence.split()) > 18 or len(sentence.split()) < 2 or rng.random() < 0.12:
         sentence = " ".join(name)
@@ -211,7 +257,9 @@ def compose(examples: Sequence[Example], rng: random.Random) -> Example:
 
 def lower_first(text: str) -> str:
     """`text` with a lower-case first letter, unless it starts with an acronym or "I"."""
-    return text if len(text) > 1 and (text[1].isupper() or text.startswith(("I ", "I'"))) else text[:1].lower() + text[1:]
+    return (
+        text if len(text) > 1 and (text[1].isupper() or text.startswith(("I ", "I'"))) else text[:1].lower() + text[1:]
+    )
 
 
 def _spoken_name(name: str, rng: random.Random) -> str:

@@ -1,4 +1,4 @@
-"""Values for parameters, with the ways people say them: typed generators chosen by a parameter's name, text and schema."""
+"""Values for parameters, and how people say them: typed generators, chosen by a parameter's name, text and schema."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SMALL_NUMBERS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty"
 ).split()
-MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
+MONTHS = ("January February March April May June July August September October November December").split()
 # Values that a description lists itself: "(e.g., DNA, fingerprints, blood)", "such as 'on', 'off' or 'toggle'".
-LISTED = re.compile(r"(?:e\.g\.?,?|for example,?|such as|i\.e\.?,?|one of:?|either)\s*:?\s*([^().;]{3,120})", re.IGNORECASE)
+LISTED = re.compile(
+    r"(?:e\.g\.?,?|for example,?|such as|i\.e\.?,?|one of:?|either)\s*:?\s*([^().;]{3,120})", re.IGNORECASE
+)
 MAX_LISTED = 40
 
 
@@ -216,7 +216,8 @@ def _phrase(maker: ValueMaker, rng: random.Random) -> str:
 
 
 def _username(maker: ValueMaker, rng: random.Random) -> str:
-    return f"{maker.pick('first_name', rng).lower()}{rng.choice(('', '_', '.'))}{rng.choice((maker.pick('last_name', rng).lower(), rng.randint(1, 999)))}"
+    first, separator = maker.pick("first_name", rng).lower(), rng.choice(("", "_", "."))
+    return first + separator + rng.choice((maker.pick("last_name", rng).lower(), str(rng.randint(1, 999))))
 
 
 def _file(maker: ValueMaker, rng: random.Random) -> str:
@@ -235,7 +236,13 @@ def _choice(*values: str) -> Callable[[ValueMaker, random.Random], str]:
 
 def _time(_: ValueMaker, rng: random.Random) -> str:
     hour, minute = rng.randint(1, 12), rng.choice((0, 0, 15, 30, 45))
-    return rng.choice((f"{hour}:{minute:02d} {rng.choice(('AM', 'PM'))}", f"{hour + 8:02d}:{minute:02d}", f"{hour} {rng.choice(('am', 'pm'))}"))
+    return rng.choice(
+        (
+            f"{hour}:{minute:02d} {rng.choice(('AM', 'PM'))}",
+            f"{hour + 8:02d}:{minute:02d}",
+            f"{hour} {rng.choice(('am', 'pm'))}",
+        )
+    )
 
 
 def _phone(_: ValueMaker, rng: random.Random) -> str:
@@ -259,18 +266,51 @@ STRING_KINDS: tuple[tuple[set[str], str, Make], ...] = (
     ({"phone", "mobile", "telephone", "msisdn"}, "phone", _phone),
     ({"date", "since", "until", "deadline", "birthday", "dob", "day"}, "date", _phrase),
     ({"time", "hour"}, "time", _time),
-    ({"id", "ids", "sid", "uuid", "guid", "key", "token", "sku", "code", "number", "isbn", "hash", "identifier"}, "identifier", _identifier),
+    (
+        {"id", "ids", "sid", "uuid", "guid", "key", "token", "sku", "code", "number", "isbn", "hash", "identifier"},
+        "identifier",
+        _identifier,
+    ),
     ({"username", "login", "handle", "screen"}, "identifier", _username),
     ({"file", "filename", "path", "document", "folder", "directory"}, "file", _file),
     ({"country", "nation"}, "place", _from("country")),
     ({"city", "town", "destination", "origin", "departure", "arrival"}, "place", _city),
     ({"location", "place", "region", "area", "state", "venue"}, "place", _from("city", "town", "country", "capital")),
     ({"address", "street"}, "place", _address),
-    ({"language", "lang", "locale"}, "choice", _choice("English", "Spanish", "French", "German", "Italian", "en", "fr", "de", "Japanese", "Hindi")),
+    (
+        {"language", "lang", "locale"},
+        "choice",
+        _choice("English", "Spanish", "French", "German", "Italian", "en", "fr", "de", "Japanese", "Hindi"),
+    ),
     ({"currency"}, "choice", _choice("USD", "EUR", "GBP", "JPY", "INR", "CAD", "AUD", "CHF")),
-    ({"company", "organization", "organisation", "employer", "brand", "vendor", "manufacturer"}, "name", _from("company")),
+    (
+        {"company", "organization", "organisation", "employer", "brand", "vendor", "manufacturer"},
+        "name",
+        _from("company"),
+    ),
     ({"symbol", "ticker"}, "choice", _choice("AAPL", "MSFT", "GOOG", "TSLA", "AMZN", "NVDA", "META", "IBM", "NFLX")),
-    ({"author", "person", "patient", "customer", "employee", "contact", "owner", "assignee", "student", "artist", "actor", "player", "user", "member", "client", "guest"}, "name", _person),
+    (
+        {
+            "author",
+            "person",
+            "patient",
+            "customer",
+            "employee",
+            "contact",
+            "owner",
+            "assignee",
+            "student",
+            "artist",
+            "actor",
+            "player",
+            "user",
+            "member",
+            "client",
+            "guest",
+        },
+        "name",
+        _person,
+    ),
     ({"firstname", "first"}, "name", _from("first_name")),
     ({"lastname", "last", "surname"}, "name", _from("last_name")),
     ({"color", "colour"}, "choice", _from("color")),
@@ -290,7 +330,25 @@ STRING_KINDS: tuple[tuple[set[str], str, Make], ...] = (
     ({"device", "appliance", "product", "item"}, "noun", _from("appliance", "object")),
     ({"room"}, "place", _choice("living room", "kitchen", "bedroom", "bathroom", "garage", "office", "hallway")),
     ({"name", "title", "label", "subject", "topic", "tag", "category", "keyword"}, "name", _phrase),
-    ({"text", "message", "content", "body", "description", "comment", "note", "notes", "prompt", "query", "question", "search", "q"}, "text", _phrase),
+    (
+        {
+            "text",
+            "message",
+            "content",
+            "body",
+            "description",
+            "comment",
+            "note",
+            "notes",
+            "prompt",
+            "query",
+            "question",
+            "search",
+            "q",
+        },
+        "text",
+        _phrase,
+    ),
 )
 GENERAL: dict[str, Make] = {
     "name": _person,
