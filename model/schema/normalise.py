@@ -36,7 +36,7 @@ from model.schema.keywords import (
     STRING,
     TYPES,
 )
-from model.schema.numbers import check_constant, number_keywords
+from model.schema.numbers import constant, number_keywords
 from model.schema.patterns import FORMATS, UNENFORCED_FORMATS, translate
 from model.schema.proofs import endless_names, exclusive, finite_names
 
@@ -206,15 +206,13 @@ class _Normaliser:
 
     def literal(self, value: Any, path: str, keyword: str) -> Any:
         if keyword == "const":
-            check_constant(value, path)
-            return value
+            return constant(value, path)
         if not isinstance(value, list):
             raise SchemaError("'enum' must be an array.", path)
         if not value:
             raise SchemaError("'enum' is empty, so no value is allowed.", path)
-        for i, item in enumerate(value):
-            check_constant(item, f"{path}[{i}]")
-        return list({json.dumps(item, sort_keys=True): item for item in value}.values())
+        values = constant(value, path)
+        return list({json.dumps(item, sort_keys=True): item for item in values}.values())
 
     def counts(self, node: Mapping[str, Any], least: str, most: str, path: str) -> JSONObject:
         """The two bounds of a length, checked against each other and against what can be generated at all."""

@@ -1,6 +1,6 @@
 """Numeric keywords and constants, so written that the engine reads them exactly or more strictly.
 
-It reads bounds as doubles, fractions correctly to 15 digits, and prints doubles in their shortest form. It keeps
+It reads bounds as doubles, fractions correctly to 15 digits and 22 places, and prints doubles in their shortest form. It keeps
 integers in 64 bits, steps over an excluded integer by adding 1.0, and admits an excluded integer where the other bound
 is less than 1 away.
 """
@@ -18,7 +18,7 @@ MAX_MULTIPLE = 10_000
 MAX_BOUND = 2.0**63 - 1024  # the largest double below 2**63
 EXACT = 2**53
 DIGITS = 15
-SMALLEST = Decimal("1e-15")
+MIN_EXPONENT = -22
 _SIDES = (("minimum", "exclusiveMinimum", -1), ("maximum", "exclusiveMaximum", 1))
 
 
@@ -72,8 +72,8 @@ def _inward(value: Any, sign: int, integers: bool, path: str) -> int | float:
         return int(math.nextafter(near, -sign * math.inf) if sign * near > sign * value else near)
     inward = Context(prec=DIGITS, rounding=ROUND_FLOOR if sign > 0 else ROUND_CEILING)
     exact = inward.create_decimal(repr(value))
-    if abs(exact) < SMALLEST:
-        exact = exact.quantize(SMALLEST, context=inward)
+    if _exponent(exact) < MIN_EXPONENT:
+        exact = exact.quantize(Decimal(1).scaleb(MIN_EXPONENT), context=inward)
     return int(exact) if exact == exact.to_integral_value() else float(exact)
 
 
@@ -82,33 +82,42 @@ def _next_inward(limit: int | float, sign: int, integers: bool) -> int | float:
     if integers:  # and so large that doubles are further apart than integers
         return int(math.nextafter(limit, -sign * math.inf))
     exact = Decimal(limit)
-    step = Decimal(1).scaleb(exact.adjusted() + 1 - DIGITS) if limit else SMALLEST
+    step = Decimal(1).scaleb((exact.adjusted() if limit else 0) + 1 - DIGITS)
     return float(exact - sign * step)
 
 
 def _multiple(value: Any, path: str) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
         raise SchemaError("'multipleOf' must be a number above 0.", path)
-    _, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
-    assert isinstance(exponent, int)  # finite, for the schema is JSON
-    if int("".join(map(str, digits))) * 10 ** max(exponent, 0) > MAX_MULTIPLE or exponent < -9:
+    exact = Decimal(repr(value)).normalize()
+    if exact.scaleb(-min(_exponent(exact), 0)) > MAX_MULTIPLE or _exponent(exact) < -9:
         raise SchemaError(f"A 'multipleOf' with significant digits above {MAX_MULTIPLE} cannot be enforced.", path)
     return value
 
 
-def check_constant(value: Any, path: str) -> None:
-    """Raise SchemaError for a constant that the grammar would write as another value, or not at all."""
+def _exponent(value: Decimal) -> int:
+    exponent = value.as_tuple().exponent
+    assert isinstance(exponent, int)  # finite, for the schema is JSON
+    return exponent
+
+
+def constant(value: Any, path: str) -> Any:
+    """`value` so spelt that the grammar writes it; raises SchemaError when it would write another, or none."""
     if isinstance(value, str):
         if any(character < " " and character not in "\b\f\n\r\t" or character == "\x7f" for character in value):
             raise SchemaError("A constant holds a control character that cannot be written.", path)
     elif isinstance(value, list):
-        for i, item in enumerate(value):
-            check_constant(item, f"{path}[{i}]")
+        return [constant(item, f"{path}[{i}]") for i, item in enumerate(value)]
     elif isinstance(value, Mapping):
-        for key, item in value.items():
-            check_constant(item, f"{path}.{key}")
+        return {key: constant(item, f"{path}.{key}") for key, item in value.items()}
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        digits = len(Decimal(repr(value)).normalize().as_tuple().digits)
-        exact = float(value) == value if isinstance(value, int) else digits <= DIGITS
-        if abs(value) > MAX_BOUND or not exact or 0 < abs(value) < SMALLEST:
+        if abs(value) > MAX_BOUND:
+            raise SchemaError(f"Numbers beyond {MAX_BOUND:.0f} are not generated.", path)
+        if value == int(value):
+            value, exact = int(value), int(float(value)) == value
+        else:
+            decimal = Decimal(repr(value)).normalize()
+            exact = len(decimal.as_tuple().digits) <= DIGITS and _exponent(decimal) >= MIN_EXPONENT
+        if not exact:
             raise SchemaError(f"The constant {value} cannot be written exactly.", path)
+    return value

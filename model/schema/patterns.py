@@ -105,8 +105,12 @@ class _Parser:
             if shorthand:
                 self.rest = self.rest[1:]
                 return _set(f"[{shorthand[0]}]")
-            return self._escape()
-        return _literal(first)
+            first = self._escape()
+        else:
+            first = _literal(first)
+        if first == r"\x00":
+            raise ValueError("NUL")
+        return first
 
     def _group(self) -> str:
         if self.rest.startswith("(?"):
@@ -201,8 +205,6 @@ def _set(body: str) -> str:
 
 def _literal(character: str) -> str:
     """One character that stands for itself, in or outside a class."""
-    if character == "\0":
-        raise ValueError("NUL")
     if character.isalnum() or character in "_<>" or ord(character) > 0x7F:
         return character
     return f"\\{character}" if character.isprintable() else f"\\x{ord(character):02X}"
