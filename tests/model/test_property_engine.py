@@ -18,7 +18,7 @@ from tests.artifact import CITIES, artifact, user  # noqa: E402
 from tests.model.test_property_schemas import Schemas, format_checker  # noqa: E402
 
 SCHEMAS = 200
-ENDING = 6.0  # else strings without a bound go on for hundreds of tokens
+ENDING = 8.0  # else strings without a bound go on for hundreds of tokens
 
 
 @pytest.fixture(scope="module")
