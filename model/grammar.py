@@ -46,6 +46,7 @@ MAX_LEXER_STATES = 50_000  # 1-2 KB each
 BASE_BYTES = 60_000
 BYTES_PER_SCHEMA_BYTE = 80
 MAX_BLAMED = 200
+MAX_REASON = 160
 
 
 class GrammarError(ModelError):
@@ -129,11 +130,10 @@ class GrammarCompiler:
         text = json.dumps({**schema, "x-guidance": COMPACT})
         processor = self._backend.get_json_schema_logits_processor(text)
         start = LLMatcher(processor.llg_tokenizer, processor.grammar, log_level=0, limits=self._limits)
+        if not start.is_error():
+            start.compute_ff_tokens()  # fails when the grammar is too complex to take even the first step
         if start.is_error():
-            return None, start.get_error().splitlines()[0]
-        start.compute_ff_tokens()
-        if start.is_error():  # too complex to take even the first step
-            return None, start.get_error().splitlines()[0]
+            return None, start.get_error().splitlines()[0][:MAX_REASON]
         warnings = start.get_grammar_warnings()
         if warnings:  # the engine reads the schema more liberally than it is written
             return None, warnings[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +41,25 @@ def write_manifest(
     """Hash the folder's files and write `manifest.json` last, so that its presence means a whole artifact."""
     files = {name: _sha256(folder / name) for name in FILES}
     manifest = Manifest(ARTIFACT_VERSION, prompt_format, precision, parameters, sizes, files, info)
+    _write(folder, manifest)
+    return manifest
+
+
+def add_info(folder: Path, info: dict[str, Any]) -> Manifest:
+    """Add to (or replace in) the manifest's `info`; the model itself is verified and stays as it is."""
+    manifest = read_manifest(folder)
+    manifest = replace(manifest, info={**manifest.info, **info})
+    _write(folder, manifest)
+    return manifest
+
+
+def _write(folder: Path, manifest: Manifest) -> None:
     temporary = folder / "manifest.json.partial"
     with temporary.open("w", encoding="utf-8") as f:
         f.write(json.dumps(asdict(manifest), indent=1) + "\n")
         f.flush()
         os.fsync(f.fileno())
     temporary.replace(folder / "manifest.json")
-    return manifest
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -120,12 +120,14 @@ def evaluate(argv: Sequence[str]) -> int:
     parser.add_argument("--bfcl", type=Path, help="folder with BFCL_v4_*.json")
     parser.add_argument("--categories", nargs="+", choices=CATEGORIES, default=list(CATEGORIES), metavar="CATEGORY")
     parser.add_argument("--report", type=Path, help="write scores and failures to this JSON file")
+    parser.add_argument("--record", action="store_true", help="write the scores into the artifact's manifest")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(argv)
     if not options.requests and not options.bfcl:
         parser.error("nothing to score: give --requests, --bfcl or both")
 
     from model import load_engine
+    from model.manifest import add_info
     from training.data.prepare import read_requests
     from training.evaluate import Score, evaluate_bfcl, evaluate_requests, table, write_report
 
@@ -139,6 +141,8 @@ def evaluate(argv: Sequence[str]) -> int:
         print(table(scores))
         if options.report:
             write_report(options.report, scores)
+        if options.record:
+            add_info(options.artifact, {"scores": {name: score.summary() for name, score in scores.items()}})
 
     return _explained("eval", run)
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnxslim
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -174,7 +175,8 @@ def export(
             ("encoder", EncoderGraph(network), _encoder_example()),
             ("decoder", DecoderGraph(network), _decoder_example(network)),
         ):
-            model = _trace(graph, network.encoder.embedding.weight.detach(), example)
+            # Fewer small nodes: at one row and a few tokens they cost as much as the matrices.
+            model = onnxslim.slim(_trace(graph, network.encoder.embedding.weight.detach(), example))
             path = building / f"{name}.onnx"
             if int8:
                 onnx.save(model, path)

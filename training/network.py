@@ -58,8 +58,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, head_width: int) -> Te
     k = k.view(batch, source, groups, head_width).permute(0, 2, 3, 1)  # [B, G, d, S]
     v = v.view(batch, source, groups, head_width).transpose(1, 2)  # [B, G, S, d]
     scores = q.reshape(batch, groups, share * length, head_width) @ k  # [B, G, H/G*L, S]
-    scores = scores.view(batch, groups, share, length, source) + bias[:, :, None].to(scores.dtype)
-    weights = scores.softmax(-1).view(batch, groups, share * length, source)
+    bias = bias if bias.shape[2] == 1 else bias.repeat(1, 1, share, 1)  # the H/G queries of a group share the mask
+    weights = (scores + bias.to(scores.dtype)).softmax(-1)
     out = (weights @ v).view(batch, groups, share, length, head_width)
     return out.permute(0, 3, 1, 2, 4).reshape(batch, length, width)
 
@@ -104,7 +104,7 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
         self.cross = nn.Linear(config.width, 2 * config.decoder_layers * config.kv_width, bias=False)
         self.copy_key = nn.Linear(config.width, config.copy_width, bias=False)
-        self.kv_width = config.kv_width
+        self.kv_width, self.decoder_layers = config.kv_width, config.decoder_layers
 
     def states(self, ids: Tensor) -> Tensor:
         """ids [B, T], padded with PAD -> states [B, T, width]."""
@@ -119,7 +119,7 @@ class Encoder(nn.Module):
         x = self.states(ids)
         pooled = F.normalize((pool[:, None].to(x.dtype) @ x).squeeze(1).float(), dim=-1)
         batch, length = ids.shape
-        cross = self.cross(x).view(batch, length, -1, 2 * self.kv_width).permute(2, 0, 1, 3)
+        cross = self.cross(x).view(batch, length, self.decoder_layers, 2 * self.kv_width).permute(2, 0, 1, 3)
         keys, values = cross.chunk(2, dim=-1)
         return Encoded(pooled, keys, values, self.copy_key(x))
 

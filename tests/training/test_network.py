@@ -12,6 +12,7 @@ from torch import Tensor  # noqa: E402
 from model import decoder as serving  # noqa: E402
 from model.tokenizer import NONE, PAD, SLOT, SPECIAL_TOKENS  # noqa: E402
 from tests.artifact import network, tokenizer  # noqa: E402
+from tests.reference import matches  # noqa: E402
 from training.cli import params  # noqa: E402
 from training.config import ModelConfig  # noqa: E402
 from training.network import MASKED, Decoded, Network, attend, match_lengths  # noqa: E402
@@ -147,21 +148,6 @@ def test_a_slot_takes_its_vector_and_other_tokens_their_embedding(generator: tor
     assert (sequence.decode(0, 4, past).hidden - before).abs().amax() > 1e-3
 
 
-def brute_force_matches(source: list[int], twins: np.ndarray, written: list[int]) -> list[int]:
-    """For each source position, how many of the last three written tokens stand right before it."""
-    plain = [token >= len(SPECIAL_TOKENS) for token in source]
-    lengths = []
-    for position in range(len(source)):
-        count = 0
-        while plain[position] and count < 3 and count < len(written) and count < position:
-            here, token = position - 1 - count, written[-1 - count]
-            if not plain[here] or token < len(SPECIAL_TOKENS) or token not in (source[here], twins[source[here]]):
-                break
-            count += 1
-        lengths.append(count)
-    return lengths
-
-
 def test_match_lengths() -> None:
     tok = tokenizer()
     rng = np.random.default_rng(0)
@@ -173,7 +159,7 @@ def test_match_lengths() -> None:
     for _ in range(200):
         source = rng.choice(alphabet, 14)
         written = rng.choice(alphabet, 8)
-        expected = [brute_force_matches(source.tolist(), tok.twins, written[: k + 1].tolist()) for k in range(8)]
+        expected = [matches(source.tolist(), tok.twins, written[: k + 1].tolist()) for k in range(8)]
         torch_result = match_lengths(torch.from_numpy(source)[None], twins, torch.from_numpy(written)[None])
         assert torch_result[0].tolist() == expected
         for k in range(8):

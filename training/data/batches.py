@@ -92,6 +92,8 @@ def training_batches(
     step, epoch = 0, 0
     while True:
         batches = epoch_batches(examples, tools, rows, seed + epoch)
+        if not batches:
+            raise ValueError(f"{len(examples)} examples do not fill one batch of {rows}")
         for indices in batches[max(0, start - step) :]:
             at = max(start, step)
             yield build_batch(examples, tools, indices, candidates, np.random.default_rng((seed, at)))

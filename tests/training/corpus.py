@@ -1,0 +1,61 @@
+"""A corpus of a few tools whose requests say everything: enough to build batches from, and to learn in seconds."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from model.types import Tool
+from tests.artifact import EMAIL, PING, TABLE, WEATHER, tokenizer, tool, user
+from training.data.example import Call, Example
+from training.data.prepare import PrepareConfig, _Encoder
+from training.data.shards import ExampleTable, ToolTable, save_description, save_examples, save_tools
+
+CITIES = ("Paris", "Springfield", "San Francisco", "New York", "Zurich", "Friday", "Daft Punk")
+TRANSFER = tool("transfer", "Move money between accounts.", ("amount",), amount={"type": "integer"})
+FORECAST = tool("get_forecast", "Weather of the next days.", ("city", "days"), city={"type": "string"}, days={"type": "integer"})
+GROUPS = {"weather": (WEATHER, FORECAST), "mail": (EMAIL,), "tables": (TABLE,), "bank": (TRANSFER, PING)}
+
+
+def example(group: str, text: str, tools: Sequence[Tool], *calls: Call) -> Example:
+    return Example("toy", group, user(text), tuple(tools), calls)
+
+
+def examples(count: int, seed: int) -> list[Example]:
+    """Requests for every tool, with one call, with two (of one tool or of two), or with none."""
+    rng = random.Random(seed)
+    made = []
+    for k in range(count):
+        city, other, number = rng.choice(CITIES), rng.choice(CITIES), rng.randint(1, 400)
+        weather, forecast = Call("get_weather", {"city": city}), Call("get_forecast", {"city": other, "days": number})
+        made.append(
+            (
+                example("weather", f"What is the weather in {city}?", GROUPS["weather"], weather),
+                example("bank", f"Transfer {number} dollars from savings", GROUPS["bank"], Call("transfer", {"amount": number})),
+                example("mail", f"Send an email to {city}", GROUPS["mail"], Call("sendEmail", {"to": city, "urgent": False})),
+                example("tables", f"Book a table for {number}", GROUPS["tables"], Call("book_table", {"guests": number})),
+                example("weather", f"weather in {city}, and the next {number} days in {other}", GROUPS["weather"], weather, forecast),
+                example("weather", f"weather of {city} and {other}", (WEATHER,), weather, Call("get_weather", {"city": other})),
+                example("trivia", f"Who is {city}?", ()),
+            )[k % 7]
+        )  # fmt: skip
+    return made
+
+
+def encode(made: Sequence[Example]) -> tuple[ExampleTable, ToolTable]:
+    encoder = _Encoder(tokenizer(), PrepareConfig())
+    table = encoder.encode(made, "train")
+    assert len(table) == len(made), encoder.counts
+    return table, encoder.tool_table()
+
+
+def write_shards(folder: Path, train: Sequence[Example], heldout: Sequence[Example]) -> Path:
+    """A folder as `bodkin data prepare` leaves it."""
+    folder.mkdir(parents=True)
+    encoder = _Encoder(tokenizer(), PrepareConfig())
+    save_examples(folder, "train", encoder.encode(train, "train"))
+    save_examples(folder, "heldout", encoder.encode(heldout, "heldout"))
+    save_tools(folder, encoder.tool_table())
+    save_description(folder, tokenizer().json_text, {"counts": dict(encoder.counts)})
+    return folder
