@@ -16,8 +16,7 @@ from model.tokenizer import ASSISTANT, RESULT, SYSTEM, TOOL, USER, Tokenizer
 from model.types import Message, Tool, ToolCall
 
 FORMAT_VERSION = 1
-# References can multiply a short schema into a text without end. It is cut where it is far too long for any model, and so
-# refused.
+# References can multiply a short schema into a text without end. It is cut where it is too long for any model to read.
 MAX_PARTS = 4_000
 MAX_REFERENCES = 16
 

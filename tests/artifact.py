@@ -24,10 +24,12 @@ from training.tokenizer import train_tokenizer
 SENTENCES = (
     "What is the weather in Paris, in celsius or fahrenheit? Current weather of a city. Name of the city.",
     "Send an email to anna@example.com with the subject Weekly report. Recipient, subject and body of the message.",
-    "Book a table for two in San Francisco on Friday at 7:30 PM. Reserve seats in a restaurant, number of guests and date.",
+    "Book a table for two in San Francisco on Friday at 7:30 PM. "
+    "Reserve seats in a restaurant, number of guests and date.",
     "Play a song by Daft Punk in the living room. Start playing music on a device, with a volume.",
     "Transfer 250 dollars from checking to savings. Move money between accounts, amount and currency.",
-    "true false null string integer number boolean list of object default get_weather sendEmail book_table play_song transfer",
+    "true false null string integer number boolean list of object default "
+    "get_weather sendEmail book_table play_song transfer",
     "Springfield springfield zurich Zurich the report of a an and to for with is are on off up down left right",
     'say "hello" {"city":"Paris","days":3} [1,2.5,-7] été 日本 naïve, über; C++ / a_b-c 100% #1 (x) <end>',
 )

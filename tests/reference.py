@@ -1,4 +1,4 @@
-"""The decoder written a second time, for reading rather than speed: no cache, no batch, the whole distribution spelt out."""
+"""The decoder written a second time, for reading rather than speed: no cache, no batch, whole distributions."""
 
 from __future__ import annotations
 

@@ -63,7 +63,9 @@ def train(argv: Sequence[str]) -> int:
 
 def init(argv: Sequence[str]) -> int:
     """`bodkin init`: the warm start as a file, for a machine that has only torch."""
-    parser = argparse.ArgumentParser(prog="bodkin init", description="Write the MiniLM warm start to a safetensors file.")
+    parser = argparse.ArgumentParser(
+        prog="bodkin init", description="Write the MiniLM warm start to a safetensors file."
+    )
     parser.add_argument("--out", type=Path, default=RUNS / "init.safetensors")
     parser.add_argument("--tokenizer", type=Path, default=ARTIFACT / "tokenizer.json")
     options = parser.parse_args(argv)

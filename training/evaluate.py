@@ -54,8 +54,8 @@ def evaluate_requests(engine: Engine, examples: Sequence[Example]) -> dict[str, 
     for e in tqdm(examples, desc="held-out requests", unit="request"):
         gold = [(c.name, c.arguments) for c in e.calls]
         calls, refused = _answer(engine, e.messages, e.tools)
-        tool = Counter(n for n, _ in gold) == Counter(n for n, _ in calls)
-        exact = matched(gold, calls, lambda g, c: g[0] == c[0] and same_value(g[1], c[1]))
+        tool = not refused and Counter(n for n, _ in gold) == Counter(n for n, _ in calls)
+        exact = not refused and matched(gold, calls, lambda g, c: g[0] == c[0] and same_value(g[1], c[1]))
         error = refused or _error(len(gold), calls, tool)
         failure = {"request": [m.text for m in e.messages], "gold": gold, "calls": calls}
         for name in ("all", e.source if gold else "irrelevant"):
@@ -71,8 +71,8 @@ def evaluate_bfcl(engine: Engine, folder: Path, categories: Iterable[str]) -> di
         for q in tqdm(list(load_category(folder, category)), desc=category, unit="request"):
             gold = q.answers or ()
             calls, refused = _answer(engine, q.messages, q.tools)
-            tool = Counter(n for n, _ in gold) == Counter(n for n, _ in calls)
-            exact = matched(gold, calls, lambda g, c: g[0] == c[0] and accepted(c[1], g[1]))
+            tool = not refused and Counter(n for n, _ in gold) == Counter(n for n, _ in calls)
+            exact = not refused and matched(gold, calls, lambda g, c: g[0] == c[0] and accepted(c[1], g[1]))
             failure = {"id": q.id, "request": [m.text for m in q.messages], "gold": gold, "calls": calls}
             score.add(tool, exact, refused or _error(len(gold), calls, tool), failure)
         scores[category] = score

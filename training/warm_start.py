@@ -60,11 +60,13 @@ def warm_start(network: Network, tokenizer: Tokenizer, folder: Path | None = Non
 
 
 def save_warm_start(path: Path, tokenizer: Tokenizer, config: ModelConfig) -> int:
-    """Write what `warm_start` sets as a float16 safetensors file, for machines without the package; returns its bytes."""
+    """Write what `warm_start` sets to a float16 safetensors file for machines without the package; returns its size."""
     network = Network(config)
     warm_start(network, tokenizer)
     fresh = ("encoder.cross", "encoder.copy_key")
-    tensors = {k: v.half() for k, v in network.state_dict().items() if k.startswith("encoder.") and not k.startswith(fresh)}
+    tensors = {
+        k: v.half() for k, v in network.state_dict().items() if k.startswith("encoder.") and not k.startswith(fresh)
+    }
     temporary = path.with_name(f".{path.name}.partial")
     save_file(tensors, temporary)
     temporary.replace(path)

@@ -87,7 +87,7 @@ def test_auto_gives_valid_calls_and_sometimes_none(engine: BodkinEngine) -> None
         if result.finish_reason == "tool_calls":
             assert result.confidence == pytest.approx(math.prod(result.confidences))
         counts.add(len(result.calls))
-    assert {0, 1, 2} <= counts  # the random network does all of it
+    assert 0 in counts and max(counts) > 1  # the random network does all of it
 
 
 def test_confidence_of_no_call_is_that_of_none(engine: BodkinEngine) -> None:
@@ -106,10 +106,11 @@ def test_required_always_calls(engine: BodkinEngine) -> None:
     asked = requests(30)
     without = [r for r in asked if not engine.generate(r).calls]
     assert without
-    for request in without:
-        result = engine.generate(replace(request, tool_choice=ToolChoice("required")))
+    results = [engine.generate(replace(r, tool_choice=ToolChoice("required"))) for r in without]
+    for result in results:
         assert result.calls
         assert result.confidence < 0.5  # it wanted NONE, and says so
+    assert any(len(r.calls) < MAX_CALLS and r.finish_reason == "tool_calls" for r in results)  # one is enough
 
 
 def test_named_calls_that_tool_once(engine: BodkinEngine) -> None:
@@ -153,7 +154,7 @@ def test_without_parallel_calls_the_first_is_the_only_one(engine: BodkinEngine) 
 
 def test_a_budget_cuts_and_leaves_no_half_call(engine: BodkinEngine) -> None:
     pairs = ((r, engine.generate(r)) for r in requests(50))
-    request, whole = next((r, w) for r, w in pairs if len(w.calls) == 2 and w.finish_reason == "tool_calls")
+    request, whole = next((r, w) for r, w in pairs if len(w.calls) > 1 and w.finish_reason == "tool_calls")
     needed = whole.usage.completion_tokens
     assert engine.generate(replace(request, max_tokens=needed)) == whole
     kept = set()
@@ -164,7 +165,7 @@ def test_a_budget_cuts_and_leaves_no_half_call(engine: BodkinEngine) -> None:
         assert cut.confidence == 0.0
         assert cut.calls == whole.calls[: len(cut.calls)]
         kept.add(len(cut.calls))
-    assert kept == {0, 1}
+    assert kept == set(range(len(whole.calls)))
 
 
 def test_cached_equals_uncached(engine: BodkinEngine) -> None:
@@ -388,5 +389,7 @@ print(sorted({"torch", "transformers", "onnx", "fastapi", "training", "app"} & s
 
 
 def test_serving_imports_neither_torch_nor_transformers() -> None:
-    done = subprocess.run([sys.executable, "-c", SERVE, str(artifact())], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", SERVE, str(artifact())], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr

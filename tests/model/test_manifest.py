@@ -75,7 +75,9 @@ def test_a_file_that_the_manifest_does_not_list(folder: Path) -> None:
         read_manifest(folder)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '{"artifact_version": 1}', '{"unknown": 1}', "\u00ff\u00fe"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "3", '{"artifact_version": 1}', '{"unknown": 1}', "\u00ff\u00fe"]
+)
 def test_what_is_no_manifest(text: str, folder: Path) -> None:
     (folder / "manifest.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(ArtifactError, match="manifest"):

@@ -1,4 +1,4 @@
-"""Random schemas, random weights, temperature 1: whatever the engine emits as a call is valid under the declared schema."""
+"""Random schemas, random weights, temperature 1: every call that the engine emits is valid."""
 
 from __future__ import annotations
 

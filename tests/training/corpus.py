@@ -14,7 +14,9 @@ from training.data.shards import ExampleTable, ToolTable, save_description, save
 
 CITIES = ("Paris", "Springfield", "San Francisco", "New York", "Zurich", "Friday", "Daft Punk")
 TRANSFER = tool("transfer", "Move money between accounts.", ("amount",), amount={"type": "integer"})
-FORECAST = tool("get_forecast", "Weather of the next days.", ("city", "days"), city={"type": "string"}, days={"type": "integer"})
+FORECAST = tool(
+    "get_forecast", "Weather of the next days.", ("city", "days"), city={"type": "string"}, days={"type": "integer"}
+)
 GROUPS = {"weather": (WEATHER, FORECAST), "mail": (EMAIL,), "tables": (TABLE,), "bank": (TRANSFER, PING)}
 
 
@@ -29,17 +31,20 @@ def examples(count: int, seed: int) -> list[Example]:
     for k in range(count):
         city, other, number = rng.choice(CITIES), rng.choice(CITIES), rng.randint(1, 400)
         weather, forecast = Call("get_weather", {"city": city}), Call("get_forecast", {"city": other, "days": number})
+        transfer, table = Call("transfer", {"amount": number}), Call("book_table", {"guests": number})
+        email, again = Call("sendEmail", {"to": city, "urgent": False}), Call("get_weather", {"city": other})
+        both = f"weather in {city}, and the next {number} days in {other}"
         made.append(
             (
                 example("weather", f"What is the weather in {city}?", GROUPS["weather"], weather),
-                example("bank", f"Transfer {number} dollars from savings", GROUPS["bank"], Call("transfer", {"amount": number})),
-                example("mail", f"Send an email to {city}", GROUPS["mail"], Call("sendEmail", {"to": city, "urgent": False})),
-                example("tables", f"Book a table for {number}", GROUPS["tables"], Call("book_table", {"guests": number})),
-                example("weather", f"weather in {city}, and the next {number} days in {other}", GROUPS["weather"], weather, forecast),
-                example("weather", f"weather of {city} and {other}", (WEATHER,), weather, Call("get_weather", {"city": other})),
+                example("bank", f"Transfer {number} dollars from savings", GROUPS["bank"], transfer),
+                example("mail", f"Send an email to {city}", GROUPS["mail"], email),
+                example("tables", f"Book a table for {number}", GROUPS["tables"], table),
+                example("weather", both, GROUPS["weather"], weather, forecast),
+                example("weather", f"weather of {city} and {other}", (WEATHER,), weather, again),
                 example("trivia", f"Who is {city}?", ()),
             )[k % 7]
-        )  # fmt: skip
+        )
     return made
 
 

@@ -56,7 +56,9 @@ def test_an_epoch_has_every_example_once() -> None:
     assert sorted(np.concatenate(batches)) == list(range(70))
     short = np.concatenate(epoch_batches(EXAMPLES, TOOLS, rows=8, seed=3))
     assert len(short) == len(set(short)) == 64  # the last batch would not be full
-    dropped = [set(range(70)) - set(np.concatenate(epoch_batches(EXAMPLES, TOOLS, 8, seed)).tolist()) for seed in range(40)]
+    dropped = [
+        set(range(70)) - set(np.concatenate(epoch_batches(EXAMPLES, TOOLS, 8, seed)).tolist()) for seed in range(40)
+    ]
     assert len(set.union(*dropped)) > 6  # not always the same ones
 
 
@@ -123,7 +125,9 @@ def test_forced_tokens_are_no_targets() -> None:
             assert str(value).lower()[:1] in text.lower()
         for name in ("city", "days", "guests", "amount", "urgent", "{", ":"):
             assert name not in text
-    assert len(batch.fill_row) == sum(int(EXAMPLES.free[k].sum()) for i in indices for k in calls_of(i) if kept(batch, i))
+    assert len(batch.fill_row) == sum(
+        int(EXAMPLES.free[k].sum()) for i in indices for k in calls_of(i) if kept(batch, i)
+    )
 
 
 def calls_of(i: int) -> range:

@@ -19,7 +19,7 @@ from model.grammar import Grammar, GrammarCompiler, free_mask
 from model.prompt import dumps, encode_messages, encode_tool
 from model.schema import normalise
 from model.tokenizer import END, Tokenizer
-from model.types import Message, Tool
+from model.types import Message, Tool, ToolCall
 from training.data.example import Call, Example
 from training.data.shards import ExampleTable, Ragged, ToolTable, save_description, save_examples, save_tools
 from training.data.sources import SOURCES
@@ -69,7 +69,7 @@ def is_held_out(group: str) -> bool:
 
 
 def prepare(out: Path, tokenizer: Tokenizer, config: PrepareConfig, root: Path | None = None) -> dict[str, int]:
-    """Write the shards and `heldout.jsonl.gz` (the 300 requests) to `out`; returns counts of what was kept or dropped."""
+    """Write the shards and `heldout.jsonl.gz` (the 300 requests) to `out`; returns counts of kept and dropped."""
     rng = random.Random(config.seed)
     train: list[Example] = []
     heldout: list[Example] = []
@@ -196,7 +196,10 @@ def read_requests(path: Path) -> list[Example]:
         Example(
             row["source"],
             row["group"],
-            tuple(Message(m["role"], m["text"]) for m in row["messages"]),
+            tuple(
+                Message(m["role"], m["text"], tuple(ToolCall(**c) for c in m["tool_calls"]), m["name"])
+                for m in row["messages"]
+            ),
             tuple(Tool(**t) for t in row["tools"]),
             tuple(Call(**c) for c in row["calls"]),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import random
 import re
 from collections.abc import Callable, Mapping
@@ -99,9 +100,12 @@ class ValueMaker:
         if kind == "number" and rng.random() < 0.6:
             value = round(rng.uniform(low, high), rng.choice((1, 2, 2, 4 if high <= 180 else 1)))
             return Value(value, str(value), "amount") if low <= value <= high else None
-        number = rng.randint(int(-(-low // 1)), int(high))
+        first, last = math.ceil(low), math.floor(high)
+        if first > last:
+            return None
+        number = rng.randint(first, last)
         if rng.random() < 0.3 and high >= 100:
-            number = max(int(-(-low // 1)), number // 100 * 100)
+            number = max(first, number // 100 * 100)
         said = str(number)
         if 0 <= number <= 20 and rng.random() < 0.25:
             said = SMALL_NUMBERS[number]

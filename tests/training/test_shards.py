@@ -1,0 +1,100 @@
+"""Shards: what is written is read back, whatever its shape."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.prompt import FORMAT_VERSION
+from training.data.shards import (
+    ExampleTable,
+    Ragged,
+    ToolTable,
+    load_description,
+    load_examples,
+    load_tools,
+    save_description,
+    save_examples,
+    save_tools,
+)
+
+
+def lists(ragged: Ragged) -> list[list[int]]:
+    return [ragged[i].tolist() for i in range(len(ragged))]
+
+
+@pytest.mark.parametrize("items", [[], [[]], [[1, 2], [], [3]], [[], [], [65_535]]])
+def test_ragged(items: list[list[int]]) -> None:
+    packed = Ragged.pack(items, np.uint16)
+    assert lists(packed) == items
+    assert packed.lengths.tolist() == [len(i) for i in items]
+    assert packed.flat.dtype == np.uint16
+
+
+def table(calls: list[list[int]]) -> ExampleTable:
+    arguments = [[10 + k] * (k % 5) for k in range(sum(map(len, calls)))]
+    return ExampleTable(
+        query=Ragged.pack([[6, 14_000 - k] for k in range(len(calls))], np.uint16),
+        pool_start=np.arange(len(calls)),
+        others=Ragged.pack([[40_000, k] for k in range(len(calls))], np.int32),
+        call_tools=Ragged.pack(calls, np.int32),
+        arguments=Ragged.pack(arguments, np.uint16),
+        free=Ragged.pack([[(i + k) % 2 for i in range(len(a))] for k, a in enumerate(arguments)], np.uint8),
+        source=np.arange(len(calls)) % 2,
+        sources=("sgd", "été"),
+    )
+
+
+@pytest.mark.parametrize("calls", [[[1], [2, 70_000], [], [3, 3, 3]], [[], []], [[5]], []])
+def test_examples(calls: list[list[int]], tmp_path: Path) -> None:
+    written = table(calls)
+    save_examples(tmp_path, "train", written)
+    read = load_examples(tmp_path, "train")
+    assert len(read) == len(calls)
+    for name in ("query", "others", "call_tools", "arguments", "free"):
+        assert lists(getattr(read, name)) == lists(getattr(written, name)), name
+    assert read.pool_start.tolist() == written.pool_start.tolist()
+    assert [read.sources[s] for s in read.source] == [written.sources[s] for s in written.source]
+
+
+def test_tools(tmp_path: Path) -> None:
+    written = ToolTable(Ragged.pack([[4, 9], [4, 13_999, 7]], np.uint16), np.array([2, 1]), np.array([0, 70_000]))
+    save_tools(tmp_path, written)
+    read = load_tools(tmp_path)
+    assert lists(read.ids) == lists(written.ids)
+    assert (read.head.tolist(), read.group.tolist()) == ([2, 1], [0, 70_000])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("tools.npz", "train.npz", "heldout.npz"):
+        (tmp_path / name).write_bytes(name.encode())
+    return tmp_path
+
+
+def test_description(folder: Path) -> None:
+    save_description(folder, '{"tökenizer": 1}', {"counts": {"train/sgd": 3}})
+    description = load_description(folder)
+    assert description["prompt_format"] == FORMAT_VERSION
+    assert description["counts"] == {"train/sgd": 3}
+    assert (folder / "tokenizer.json").read_text(encoding="utf-8") == '{"tökenizer": 1}'
+
+
+@pytest.mark.parametrize("name", ["tools.npz", "train.npz", "heldout.npz"])
+def test_the_digest_covers_every_shard(name: str, folder: Path) -> None:
+    save_description(folder, "{}", {})
+    before = load_description(folder)["sha256"]
+    (folder / name).write_bytes(b"other")
+    save_description(folder, "{}", {})
+    assert load_description(folder)["sha256"] != before
+
+
+def test_another_prompt_format_is_refused(folder: Path) -> None:
+    save_description(folder, "{}", {})
+    description = json.loads((folder / "shards.json").read_text())
+    (folder / "shards.json").write_text(json.dumps({**description, "prompt_format": 99}))
+    with pytest.raises(ValueError, match="prompt format 99.* prepare it again"):
+        load_description(folder)
