@@ -52,7 +52,7 @@ def _accepted_value(value: Any, accepted_value: Any) -> bool:
 
 
 def matched(gold: Sequence[G], calls: Sequence[C], fits: Callable[[G, C], bool]) -> bool:
-    """Whether calls and gold calls pair up one to one, in any order. Tries all pairings: there are a few calls at most."""
+    """Whether calls and gold calls pair up one to one, in any order. Tries all pairings: calls are few."""
     if len(gold) != len(calls):
         return False
     return not gold or any(
