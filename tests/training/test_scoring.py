@@ -98,6 +98,12 @@ def test_matched_pairs_in_any_order_one_to_one() -> None:
     assert not matched([1, 1], [1], equal)
 
 
+def test_matched_finds_a_pairing_that_needs_looking_further() -> None:
+    """The first gold call also fits what only the second one fits."""
+    assert matched([{1, 2}, {1}], [1, 2], lambda gold, call: call in gold)
+    assert not matched([{1, 2}, {1}, {1}], [1, 2, 2], lambda gold, call: call in gold)
+
+
 def test_bfcl_schema_becomes_json_schema() -> None:
     schema = json_schema(
         {
