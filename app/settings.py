@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-
-
-def _usable_cpus() -> int:
-    """Cores this process may run on, which in a container are fewer than the machine has."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not Linux
-        return os.cpu_count() or 1
 
 
 class Settings(BaseSettings):
@@ -43,8 +34,8 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
     """Largest request body. A longer one is answered 413 and never parsed."""
 
-    threads: int = Field(default_factory=_usable_cpus, ge=1)
-    """Threads the engine computes with. Default: the cores this process may use."""
+    threads: int = Field(default=1, ge=1)
+    """Threads that one request computes with. The model is small: more threads cost more than they help."""
 
     max_concurrency: int = Field(default=4, ge=1)
     """Requests generated at the same time; further ones wait in the queue."""

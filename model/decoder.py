@@ -53,11 +53,11 @@ class Decoder:
         self.budget = budget
         self.written = 0
 
-    def route(self, candidates: Sequence[Encoding], allow_none: bool, allow_calls: bool = True) -> Route:
+    def route(self, candidates: Sequence[Encoding], allow_none: bool) -> Route:
         """Choose among `candidates` and NONE; afterwards the sequence stands behind the chosen slot.
 
-        `allow_none` and `allow_calls` mask the softmax, as `tool_choice` demands. The probability is the one before
-        masking (1.0 when only one outcome is allowed), so that a forced answer does not look certain.
+        `allow_none` masks the softmax, as `tool_choice` demands. The probability is the one before masking, so that a
+        forced answer does not look certain.
         """
         self._flush()
         tools: list[Encoding | None] = [*candidates, None]
@@ -73,7 +73,7 @@ class Decoder:
         step = self._session.step(ids, slots, (past[0], past[1]), source, similarity, NO_ROWS, nothing)
         scores = np.exp(step.route.astype(np.float64) - step.route.max())
         probabilities = scores / scores.sum()
-        allowed = np.array([allow_calls] * len(candidates) + [allow_none])
+        allowed = np.array([True] * len(candidates) + [allow_none])
         choice = self._sampler.pick(np.where(allowed, probabilities + 1e-30, 0.0).astype(np.float32))
         probability = float(probabilities[choice])
         if choice == len(candidates):
