@@ -7,35 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-RUNS = Path("runs")
-SHARDS = RUNS / "shards"
-ARTIFACT = Path(__file__).parents[1] / "model" / "artifact"
-
-
-def data(argv: Sequence[str]) -> int:
-    """`bodkin data prepare`: corpora and synthesis to shards."""
-    parser = argparse.ArgumentParser(prog="bodkin data", description="Prepare training data.")
-    actions = parser.add_subparsers(dest="action", required=True)
-    prepare_ = actions.add_parser("prepare", help="corpora and synthesis to a folder of shards")
-    prepare_.add_argument("--out", type=Path, default=SHARDS, help=f"folder to write (default {SHARDS})")
-    prepare_.add_argument("--synthesised", type=int, default=130_000, help="synthesised examples (default 130000)")
-    prepare_.add_argument("--seed", type=int, default=0)
-    prepare_.add_argument("--tokenizer", type=Path, default=ARTIFACT / "tokenizer.json")
-    options = parser.parse_args(argv)
-
-    from model.tokenizer import Tokenizer
-    from training.data.download import CorpusError
-    from training.data.prepare import PrepareConfig, prepare
-
-    config = PrepareConfig(synthesised=options.synthesised, seed=options.seed)
-    try:
-        counts = prepare(options.out, Tokenizer.load(options.tokenizer), config)
-    except CorpusError as error:
-        print(f"bodkin data: {error}", file=sys.stderr)
-        return 1
-    for name, count in sorted(counts.items()):
-        print(f"{name:44}{count:9,}")
-    return 0
+from training.data.cli import ARTIFACT, RUNS, SHARDS, data
 
 
 def train(argv: Sequence[str]) -> int:

@@ -149,7 +149,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, step: int, config: Train
 def validation_batches(heldout: ExampleTable, tools: ToolTable, config: TrainConfig) -> Iterator[Batch]:
     """At most eight fixed batches of held-out examples."""
     rows = min(config.rows, len(heldout))
-    for k, indices in enumerate(epoch_batches(heldout, tools, rows, seed=0)[:8]):
+    for k, indices in enumerate(epoch_batches(heldout, rows, seed=0)[:8]):
         yield build_batch(heldout, tools, indices, config.candidates, np.random.default_rng(k))
 
 

@@ -62,5 +62,5 @@ def write_shards(folder: Path, train: Sequence[Example], heldout: Sequence[Examp
     save_examples(folder, "train", encoder.encode(train, "train"))
     save_examples(folder, "heldout", encoder.encode(heldout, "heldout"))
     save_tools(folder, encoder.tool_table())
-    save_description(folder, tokenizer().json_text, {"counts": dict(encoder.counts)})
+    save_description(folder, tokenizer().json_text, {"counts": {}})
     return folder

@@ -52,25 +52,23 @@ def slots(batch: Batch, row: int) -> list[tuple[int, list[str | None], str | Non
 
 
 def test_an_epoch_has_every_example_once() -> None:
-    batches = epoch_batches(EXAMPLES, TOOLS, rows=7, seed=3)
+    batches = epoch_batches(EXAMPLES, rows=7, seed=3)
     assert sorted(np.concatenate(batches)) == list(range(70))
-    short = np.concatenate(epoch_batches(EXAMPLES, TOOLS, rows=8, seed=3))
+    short = np.concatenate(epoch_batches(EXAMPLES, rows=8, seed=3))
     assert len(short) == len(set(short)) == 64  # the last batch would not be full
-    dropped = [
-        set(range(70)) - set(np.concatenate(epoch_batches(EXAMPLES, TOOLS, 8, seed)).tolist()) for seed in range(40)
-    ]
+    dropped = [set(range(70)) - set(np.concatenate(epoch_batches(EXAMPLES, 8, seed)).tolist()) for seed in range(40)]
     assert len(set.union(*dropped)) > 6  # not always the same ones
 
 
 def test_epochs_differ_and_repeat_by_seed() -> None:
-    first, again, other = (epoch_batches(EXAMPLES, TOOLS, 8, seed) for seed in (1, 1, 2))
+    first, again, other = (epoch_batches(EXAMPLES, 8, seed) for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
 def test_siblings_meet() -> None:
     """Chunks of one family: with four examples a batch most are of one."""
-    pure = [len({MADE[i].group for i in b}) == 1 for b in epoch_batches(EXAMPLES, TOOLS, 4, seed=0)]
+    pure = [len({MADE[i].group for i in b}) == 1 for b in epoch_batches(EXAMPLES, 4, seed=0)]
     assert sum(pure) > len(pure) / 3
 
 

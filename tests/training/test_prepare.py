@@ -5,26 +5,33 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from model.prompt import dumps, encode_tool
+from model.prompt import dumps, encode_tool, tool_text
 from model.tokenizer import SLOT, Tokenizer
 from model.types import Message, Tool, ToolCall
 from tests.training.test_synthesis import LISTS, TOOLS, tool
 from training.data import prepare as module
 from training.data.example import Call, Example
 from training.data.prepare import CANDIDATES, PrepareConfig, is_held_out, prepare, read_requests, write_requests
+from training.data.scenarios.library import domain_files
 from training.data.shards import ExampleTable, ToolTable, load_description, load_examples, load_tools
+from training.data.statistics import Statistics
 from training.data.values import ValueMaker
 
-CONFIG = PrepareConfig(synthesised=60, trivia=4, small_source=0)
+CONFIG = PrepareConfig(scenarios=40, synthesised=60, trivia=4)
 TOKENIZER = Tokenizer.load(Path(__file__).resolve().parents[2] / "model" / "artifact" / "tokenizer.json")
 POOLS = [f"mcp:server{i}" for i in range(80)]
 HELD_OUT_POOLS = [g for g in POOLS if is_held_out(g)]
 CITY = {"type": "string"}
+LIBRARY = Path(__file__).parent / "scenarios"
+HELD_OUT_DOMAINS = [p.stem for p in domain_files(LIBRARY) if is_held_out(f"scenario:{p.stem}")]
+WEATHER = {"name": "weather", "description": "", "parameters": {"type": "dict", "properties": {}}}
 
 
 def sgd(_: Path | None) -> Iterator[Example]:
@@ -72,6 +79,7 @@ def small_corpora() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "SOURCES", {"sgd": sgd, "seal_tools": seal})
+        patch.setitem(module.HELD_OUT, "seal_tools", [f"seal{k}" for k in range(75)])
         patch.setattr(module, "load_tools", pools)
         patch.setattr(module, "load_trivia", trivia)
         patch.setattr(module, "accept", lambda examples, _: examples)
@@ -83,7 +91,7 @@ def small_corpora() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, small_corpora: None) -> Path:
     out = tmp_path_factory.mktemp("prepared") / "shards"
-    prepare(out, TOKENIZER, CONFIG)
+    prepare(out, TOKENIZER, CONFIG, library=LIBRARY)
     return out
 
 
@@ -100,10 +108,10 @@ def heads(table: ExampleTable, tools: ToolTable, called_only: bool = False) -> s
 
 
 def test_a_seed_repeats_the_shards(folder: Path, tmp_path: Path) -> None:
-    prepare(tmp_path / "again", TOKENIZER, CONFIG)
+    prepare(tmp_path / "again", TOKENIZER, CONFIG, library=LIBRARY)
     assert load_description(tmp_path / "again") == load_description(folder)
     assert read_requests(tmp_path / "again" / "heldout.jsonl.gz") == read_requests(folder / "heldout.jsonl.gz")
-    prepare(tmp_path / "other", TOKENIZER, PrepareConfig(synthesised=60, trivia=4, small_source=0, seed=1))
+    prepare(tmp_path / "other", TOKENIZER, replace(CONFIG, seed=1), library=LIBRARY)
     assert load_description(tmp_path / "other")["sha256"] != load_description(folder)["sha256"]
 
 
@@ -142,12 +150,43 @@ def test_everything_of_an_example_is_in_the_shards(folder: Path) -> None:
 
 def test_counts_add_up(folder: Path) -> None:
     description = load_description(folder)
-    counts = description["counts"]
-    kept = sum(n for name, n in counts.items() if name.startswith("train/") and "/dropped/" not in name)
-    assert kept == len(load_examples(folder, "train"))
-    assert counts["train/trivia"] == 4
-    assert counts["train/synthesis"] + sum(n for k, n in counts.items() if k.startswith("train/dropped")) >= 60
-    assert description["config"]["synthesised"] == 60
+    statistics = Statistics.read(folder / "statistics.json")
+    train = load_examples(folder, "train")
+    assert statistics.total == sum(description["counts"].values()) == len(train)
+    assert description["counts"] == statistics.sources()
+    assert statistics.tables["source"]["trivia"] == 4
+    assert statistics.tables["domain"].total() == statistics.tables["source"]["scenarios"]
+    made = statistics.tables["source"]["synthesis"] + sum(statistics.dropped.get("train/synthesis", {}).values())
+    assert made == 60
+    calls = Counter(map(str, train.call_tools.lengths.tolist()))
+    assert statistics.tables["calls"] == calls
+    assert len(read_requests(folder / "preview.jsonl.gz")) == min(statistics.total, module.KEPT_FOR_PREVIEW)
+
+
+def test_scenarios_of_held_out_domains_are_apart(folder: Path) -> None:
+    tools, train = load_tools(folder), load_examples(folder, "train")
+    held = read_requests(folder / "scenarios.jsonl.gz")
+    families = {e.group.partition("#")[0] for e in held}
+    assert families == {f"scenario:{name}" for name in HELD_OUT_DOMAINS}
+    assert not {e.group.partition("#")[0] for e in read_requests(folder / "preview.jsonl.gz")} & families
+    declared = {tool_text(t)[0] for e in held for t in e.tools}
+    assert len(declared) > 4
+    assert not declared & heads(train, tools)
+    assert "scenarios" in train.sources
+
+
+def test_an_evaluation_request_is_not_trained_on(tmp_path: Path) -> None:
+    """A leak planted in a corpus and one in an evaluation's tools."""
+    question = {"id": "x", "question": [[{"role": "user", "content": "play song 3"}]], "function": [WEATHER]}
+    evaluation = tmp_path / "bfcl"
+    evaluation.mkdir()
+    (evaluation / "BFCL_v4_multiple.json").write_text(json.dumps(question) + "\n")
+    statistics = prepare(tmp_path / "shards", TOKENIZER, CONFIG, evaluation=evaluation, library=LIBRARY)
+    assert statistics.dropped["train/sgd"]["request of an evaluation"] == 1
+    assert "Play song 3" not in texts(load_examples(tmp_path / "shards", "train"))
+    assert "Play song 4" in texts(load_examples(tmp_path / "shards", "train"))
+    assert statistics.decontamination is not None
+    assert statistics.decontamination["request"]["most"] == [("Play song 3", 1)]
 
 
 def test_held_out_requests(folder: Path) -> None:
@@ -174,19 +213,17 @@ def test_in_irrelevant_requests_the_right_tool_is_missing(folder: Path) -> None:
 
 
 def test_long_examples_are_dropped_and_counted(tmp_path: Path) -> None:
-    config = PrepareConfig(synthesised=60, trivia=4, small_source=0, max_query_tokens=6, max_argument_tokens=8)
-    counts = prepare(tmp_path / "shards", TOKENIZER, config)
-    assert counts["train/dropped/long request"] > 0
+    config = replace(CONFIG, max_query_tokens=6, max_argument_tokens=8)
+    statistics = prepare(tmp_path / "shards", TOKENIZER, config, library=LIBRARY)
+    assert statistics.dropped["train/synthesis"]["long request"] > 0
     table = load_examples(tmp_path / "shards", "train")
     assert max(table.query.lengths) <= 6
-    assert counts == load_description(tmp_path / "shards")["counts"]
+    assert statistics.sources() == load_description(tmp_path / "shards")["counts"]
 
 
-def test_small_sources_are_repeated_and_large_ones_capped(tmp_path: Path) -> None:
-    counts = prepare(tmp_path / "a", TOKENIZER, PrepareConfig(synthesised=5, trivia=0, small_source=100))
-    assert counts["train/seal_tools"] == 45
-    counts = prepare(tmp_path / "b", TOKENIZER, PrepareConfig(synthesised=5, trivia=0, small_source=0, source_cap=7))
-    assert counts["train/seal_tools"] == 7
+def test_large_sources_are_capped(tmp_path: Path) -> None:
+    statistics = prepare(tmp_path / "b", TOKENIZER, replace(CONFIG, source_cap=7), library=LIBRARY)
+    assert statistics.sources()["seal_tools"] == 7
 
 
 def test_arguments_outside_the_schema_are_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,9 +235,9 @@ def test_arguments_outside_the_schema_are_dropped(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(module, "SOURCES", {"sgd": sgd, "seal_tools": seal, "droidcall": broken})
     assert not is_held_out("droidcall:x")
-    counts = prepare(tmp_path / "shards", TOKENIZER, CONFIG)
-    assert counts["train/dropped/arguments outside the grammar"] == 1
-    assert "train/droidcall" not in counts
+    statistics = prepare(tmp_path / "shards", TOKENIZER, CONFIG, library=LIBRARY)
+    assert statistics.dropped["train/droidcall"] == {"arguments outside the grammar": 1}
+    assert "droidcall" not in statistics.sources()
 
 
 def test_is_held_out_is_a_fixed_small_share() -> None:

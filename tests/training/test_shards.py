@@ -45,6 +45,8 @@ def table(calls: list[list[int]]) -> ExampleTable:
         free=Ragged.pack([[(i + k) % 2 for i in range(len(a))] for k, a in enumerate(arguments)], np.uint8),
         source=np.arange(len(calls)) % 2,
         sources=("sgd", "été"),
+        group=np.arange(len(calls)) // 2,
+        family=70_000 + np.arange(len(calls)),
     )
 
 

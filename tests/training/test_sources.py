@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import http.server
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from model.types import Message, Tool
+from tests.training.conftest import Corpus, answers
 from training.data import download
 from training.data.example import Call, Example
 from training.data.sources import SOURCES, clinc150, droidcall, glaive, hwu64, pools, seal_tools, sgd, snips
@@ -24,44 +23,6 @@ from training.data.sources.grounding import locate, mentions, number, tokens
 from training.data.sources.naming import restyle
 from training.data.sources.normalise import clean_text, clean_tool
 from training.data.sources.spans import Parameter, Span, SpanTool, call
-
-Corpus = Callable[..., None]
-
-
-@pytest.fixture
-def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Corpus:
-    """Puts files into an empty data folder, each entered in the table with its checksum."""
-    files: dict[str, download.CorpusFile] = {}
-    monkeypatch.setattr(download, "FILES", files)
-    monkeypatch.setattr(download, "_verified", set())
-    monkeypatch.setenv(download.DATA_DIR_VARIABLE, str(tmp_path))
-    monkeypatch.delenv(download.DATA_URL_VARIABLE, raising=False)
-
-    def put(name: str, rows: Any, lines: bool = True) -> None:
-        text = "".join(json.dumps(row) + "\n" for row in rows) if lines else json.dumps(rows)
-        data = gzip.compress(text.encode()) if name.endswith(".gz") else text.encode()
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-        files[name] = download.CorpusFile(name, "owner/upstream", "abc123", "MIT", hashlib.sha256(data).hexdigest())
-
-    put("exclude.jsonl", [])
-    return put
-
-
-def answers(examples: Iterator[Example]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
-    """Last message -> the calls, with names in snake_case whatever style was drawn."""
-    return {
-        example.messages[-1].text: [
-            (
-                restyle(each.name, "snake"),
-                {restyle(name, "snake"): value for name, value in each.arguments.items()},
-            )
-            for each in example.calls
-        ]
-        for example in examples
-    }
-
 
 # Files
 
@@ -664,4 +625,7 @@ def test_every_hand_written_tool_has_a_valid_schema() -> None:
 
 
 def test_registry() -> None:
-    assert set(SOURCES) == {"sgd", "seal_tools", "droidcall", "snips", "hwu64", "glaive", "clinc150"}
+    assert list(SOURCES) == [
+        *("sgd", "seal_tools", "droidcall", "snips", "hwu64", "glaive", "clinc150"),
+        *("slurp", "taskmaster", "api_bank", "polyai", "home_assistant", "thingpedia", "metatool"),
+    ]

@@ -22,8 +22,9 @@ from training.data.shards import ExampleTable, ToolTable
 NO_TOOL = -1
 IRRELEVANT = 0.1  # share of rows whose right tool is withheld, so that NONE is right
 END_RIVALS = 2  # candidate tools behind the last call, where NONE is right
+NEAR = 3  # at most so many further listed tools among a row's candidates
 WITH_OTHER = 0.6  # share of rows that bring a listed tool along beside those they call
-CHUNK = 4  # examples of one family that are kept together in a batch
+CHUNK = 6  # examples of one family that are kept together in a batch
 
 
 @dataclass
@@ -61,7 +62,7 @@ class Batch:
         return Batch(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
 
 
-def epoch_batches(examples: ExampleTable, tools: ToolTable, rows: int, seed: int) -> list[npt.NDArray[np.int64]]:
+def epoch_batches(examples: ExampleTable, rows: int, seed: int) -> list[npt.NDArray[np.int64]]:
     """Example indices of each batch of one epoch, in a shuffled order that `seed` fixes.
 
     Examples of one family are chunked, so that siblings meet; chunks of like length are batched, so that little is
@@ -73,15 +74,18 @@ def epoch_batches(examples: ExampleTable, tools: ToolTable, rows: int, seed: int
     )
     arguments[examples.call_tools.lengths == 0] = 0
     size = examples.query.lengths + arguments
-    first = examples.call_tools.flat[np.minimum(examples.call_tools.offsets[:-1], len(examples.call_tools.flat) - 1)]
-    family = np.where(examples.call_tools.lengths > 0, tools.group[first], -1 - rng.integers(0, 1_000, len(examples)))
+    # Requests that come without tools belong to nobody: alone, they mix with all others.
+    alone = (examples.call_tools.lengths == 0) & (examples.others.lengths == 0)
+    family = np.where(alone, -1 - np.arange(len(examples)), examples.family)
     order = np.lexsort((rng.random(len(examples)), size // 16, family))
     cuts = np.flatnonzero(np.diff(family[order])) + 1
     chunks = [c[i : i + CHUNK] for c in np.split(order, cuts) for i in range(0, len(c), CHUNK)]
     jitter = rng.normal(0, 6, len(chunks))
     longest = np.array([size[c].max() for c in chunks]) + jitter
     by_length = np.concatenate([chunks[i] for i in np.argsort(longest, kind="stable")])
-    batches = [by_length[i : i + rows] for i in range(0, len(by_length) - rows + 1, rows)]
+    # What does not fill a batch is left out at a random end, or the longest examples would never be seen.
+    start = int(rng.integers(len(by_length) % rows + 1))
+    batches = [by_length[i : i + rows] for i in range(start, len(by_length) - rows + 1, rows)]
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
@@ -91,7 +95,7 @@ def training_batches(
     """Endless batches from step `start` on; step n is the same whatever `start` was."""
     step, epoch = 0, 0
     while True:
-        batches = epoch_batches(examples, tools, rows, seed + epoch)
+        batches = epoch_batches(examples, rows, seed + epoch)
         if not batches:
             raise ValueError(f"{len(examples)} examples do not fill one batch of {rows}")
         for indices in batches[max(0, start - step) :]:
@@ -107,17 +111,25 @@ def build_batch(
 ) -> Batch:
     """Choose every row's candidates and lay the decoder tokens out."""
     wanted: list[list[int]] = []  # the tools a row brings into the batch, called ones first
+    listed: list[list[int]] = []
     for i in indices:
         called = list(dict.fromkeys(examples.call_tools[i].tolist()))
         others = [t for t in examples.others[i].tolist() if t not in called]
+        # Where no call is right, the first listed tool is the one that comes closest.
+        first = [] if called else others[:1]
         rng.shuffle(others)
-        wanted.append([*called, *others[: int(rng.random() < WITH_OTHER)]])
-    table = sorted({t for row in wanted for t in row})
+        wanted.append([*called, *first, *others[: int(rng.random() < WITH_OTHER)]])
+        listed.append([*first, *others])
+    table = sorted({t for row in wanted for t in row}) or [int(rng.integers(len(tools.ids)))]
     local = {t: k for k, t in enumerate(table)}
 
     layouts = []
-    for i, row in zip(indices, wanted, strict=True):
-        groups = {int(tools.group[t]) for t in row}
+    for i, row, others in zip(indices, wanted, listed, strict=True):
+        # Unlisted tools of the request's family may be right as well, so they are no distractors; the listed ones that
+        # other rows brought along are, and the harder ones.
+        near = [t for t in others if t in local and t not in row]
+        row = list(dict.fromkeys([*row, *near[: rng.integers(NEAR + 1)]]))
+        groups = {int(tools.group[t]) for t in row} | {int(examples.group[i])}
         strangers = [t for t in rng.permutation(table)[: 4 * candidates].tolist() if int(tools.group[t]) not in groups]
         calls = _calls(examples, i)
         if calls and rng.random() < IRRELEVANT:

@@ -1,4 +1,4 @@
-"""Corpora and synthesis to shards: which tools are held out, what is in the mixture, and the tokens of all of it."""
+"""Corpora, synthesis and the scenario library to shards: what is held out, what is in the mixture, and its tokens."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import gzip
 import hashlib
 import json
 import random
+import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from model.errors import SchemaError
@@ -20,37 +23,42 @@ from model.prompt import dumps, encode_messages, encode_tool
 from model.schema import normalise
 from model.tokenizer import END, Tokenizer
 from model.types import Message, Tool, ToolCall
+from training.data.compose import VISIT, Composer
 from training.data.example import Call, Example
+from training.data.quality import Decontamination, Duplicates, unsupported
+from training.data.scenarios.library import FOLDER, Domain, load_library
 from training.data.shards import ExampleTable, Ragged, ToolTable, save_description, save_examples, save_tools
 from training.data.sources import SOURCES
 from training.data.sources.accept import accept
 from training.data.sources.pools import load_tools
 from training.data.sources.trivia import load as load_trivia
+from training.data.statistics import Statistics
 from training.data.synthesis import Synthesiser, compose
 from training.data.values import ValueMaker
 
-HELD_OUT_FAMILIES = {"sgd:RentalCars", "sgd:Calendar", "sgd:Movies", "sgd:Buses"}
+HELD_OUT = tomllib.loads((Path(__file__).parent / "held_out.toml").read_text(encoding="utf-8"))
 HELD_OUT_SHARE = 0.06  # of all other tool families, chosen by the hash of their name
 SIBLINGS = 2  # other tools of the family that a synthesised example lists
-HELD_OUT_SEAL = 75  # Seal-Tools has tools of its own in every request: requests are held out, with the tools they call
 # The 300 requests for tools never trained on, by source; synthesis fills up what a source cannot give.
 HELD_OUT_REQUESTS = {"sgd": 75, "seal_tools": 75, "snips": 25, "droidcall": 25, "synthesis": 100}
 CANDIDATES = 4  # tools on offer in each of those
 IRRELEVANT = 0.1  # share of those whose right tool is not on offer
+HELD_OUT_SCENARIOS = 400  # conversations of all kinds over held-out domains of the library
+VALIDATION = 1_000  # held-out examples of each source that training looks at
+KEPT_FOR_PREVIEW = 400
 
 
 @dataclass(frozen=True)
 class PrepareConfig:
     """The mixture and its limits, in examples and tokens."""
 
-    synthesised: int = 130_000
+    scenarios: int = 150_000
+    synthesised: int = 90_000
     composed: float = 0.12  # share of the synthesised that are several requests in one
-    source_cap: int = 14_000  # examples of one corpus
-    small_source_copies: int = 3  # a corpus below `small_source` is repeated
-    small_source: int = 1_000
+    source_cap: int = 10_000  # examples of one corpus
     trivia: int = 3_000
-    max_query_tokens: int = 112
-    max_tool_tokens: int = 112
+    max_query_tokens: int = 160
+    max_tool_tokens: int = 160
     max_argument_tokens: int = 112  # of all calls together
     seed: int = 0
 
@@ -60,59 +68,139 @@ POOL_WEIGHTS = {"seal": 4.0, "mcp": 3.0, "powerplatform": 1.0, "openapi": 0.8, "
 
 
 def is_held_out(group: str) -> bool:
-    """Whether a tool family is never trained on."""
-    if group in HELD_OUT_FAMILIES:
+    """Whether a tool family is never trained on, in none of its variants."""
+    family = group.partition("#")[0]
+    if family in HELD_OUT["families"]:
         return True
-    if group.startswith(("sgd:", "seal:")):
+    if family.startswith(("sgd:", "seal:")):
         return False
-    return int.from_bytes(hashlib.sha256(group.encode()).digest()[:4], "big") / 2**32 < HELD_OUT_SHARE
+    return int.from_bytes(hashlib.sha256(family.encode()).digest()[:4], "big") / 2**32 < HELD_OUT_SHARE
 
 
-def prepare(out: Path, tokenizer: Tokenizer, config: PrepareConfig, root: Path | None = None) -> dict[str, int]:
-    """Write the shards and `heldout.jsonl.gz` (the 300 requests) to `out`; returns counts of kept and dropped."""
-    rng = random.Random(config.seed)
+def prepare(
+    out: Path,
+    tokenizer: Tokenizer,
+    config: PrepareConfig,
+    root: Path | None = None,
+    evaluation: Path | None = None,
+    library: Path = FOLDER,
+) -> Statistics:
+    """Write shards, statistics and held-out requests to `out`; the same bytes for the same arguments.
+
+    Args:
+        out: gets `train.npz`, `heldout.npz`, `tools.npz`, `shards.json`, `statistics.json`, `preview.jsonl.gz`, and the
+            requests to score with: `heldout.jsonl.gz` (one call each) and `scenarios.jsonl.gz` (all kinds).
+        root: the corpora's folder, if not `BODKIN_DATA_DIR`.
+        evaluation: a folder with BFCL's files; what overlaps with them is dropped and reported.
+    """
+    decontamination = Decontamination.from_bfcl(evaluation) if evaluation else None
+    gates = Gates(decontamination)
+    corpora, held = _corpora(config, root)
+    pools: dict[bool, dict[str, list[Tool]]] = {False: defaultdict(list), True: defaultdict(list)}
+    for group, tool in tqdm(load_tools(root), desc="tool pools", unit="tool"):
+        kept_out = is_held_out(group) or group.startswith("seal:") and tool.name in HELD_OUT["seal_tools"]
+        pools[kept_out][group].append(tool)
+    synthesiser = Synthesiser(ValueMaker.load(root))
+    held += synthesise(synthesiser, pools[True], 3_000, config.composed, _rng(config, "held-out synthesis"))
+    held = [e for e in held if e.calls and gates(e, "heldout") is None]
+    domains = load_library(library)
+    conversations = [
+        e
+        for e in compose_scenarios(
+            [d for d in domains if is_held_out(f"scenario:{d.name}")], 2 * VALIDATION, config, "held-out"
+        )
+        if gates(e, "heldout") is None
+    ]
+
+    # A dialogue may offer a second service's tools: those of held-out requests do not even appear as distractors.
+    unseen = {_content(t) for e in held for t in e.tools if t.name in {c.name for c in e.calls}}
+
+    def train() -> Iterator[Example]:
+        """The mixture, before the gates."""
+        yield from (e for e in corpora if not unseen & {_content(t) for t in e.tools})
+        rng = _rng(config, "synthesis")
+        yield from synthesise(synthesiser, pools[False], config.synthesised, config.composed, rng)
+        trained = [d for d in domains if not is_held_out(f"scenario:{d.name}")]
+        yield from compose_scenarios(trained, config.scenarios, config, "training")
+
+    statistics = Statistics(KEPT_FOR_PREVIEW, _rng(config, "preview"))
+    encoder = _Encoder(tokenizer, config, gates.drop)
+    out.mkdir(parents=True, exist_ok=True)
+    save_examples(
+        out, "train", encoder.encode((e for e in train() if gates(e, "train") is None), "train", statistics.add)
+    )
+    rng = _rng(config, "held-out requests")
+    validation = _balanced([*held, *conversations], VALIDATION, rng)
+    save_examples(out, "heldout", encoder.encode(validation, "heldout"))
+    save_tools(out, encoder.tool_table())
+    write_requests(out / "heldout.jsonl.gz", held_out_requests(held, rng))
+    write_requests(out / "scenarios.jsonl.gz", conversations[:HELD_OUT_SCENARIOS])
+    write_requests(out / "preview.jsonl.gz", statistics.sample)
+    statistics.dropped = gates.dropped
+    statistics.decontamination = decontamination.report() if decontamination else None
+    statistics.write(out / "statistics.json")
+    save_description(out, tokenizer.json_text, {"config": asdict(config), "counts": statistics.sources()})
+    return statistics
+
+
+class Gates:
+    """Every gate that an example passes, and how many each turned away: `dropped[split, source][reason]`."""
+
+    def __init__(self, decontamination: Decontamination | None) -> None:
+        self._gates: list[Callable[[Example], str | None]] = [unsupported]
+        self._gates += [decontamination] if decontamination else []
+        self._duplicates = Duplicates()
+        self.dropped: dict[str, Counter[str]] = defaultdict(Counter)
+
+    def __call__(self, example: Example, split: str) -> str | None:
+        """The reason why `example` is dropped; None when it is kept."""
+        reason = next((r for gate in self._gates if (r := gate(example))), None) or self._duplicates(example)
+        if reason:
+            self.drop(example, split, reason)
+        return reason
+
+    def drop(self, example: Example, split: str, reason: str) -> None:
+        self.dropped[f"{split}/{example.source}"][reason] += 1
+
+
+def _rng(config: PrepareConfig, purpose: str) -> random.Random:
+    """A generator of its own for every purpose: a change in one does not move what the others draw."""
+    return random.Random(f"{config.seed}:{purpose}")
+
+
+def _corpora(config: PrepareConfig, root: Path | None) -> tuple[list[Example], list[Example]]:
+    """(training, held-out) examples of the annotated corpora."""
     train: list[Example] = []
     heldout: list[Example] = []
-    seal_held_out: set[str] = set()
+    seal = set(HELD_OUT["seal_tools"])
     for source, load in SOURCES.items():
+        rng = _rng(config, source)
         examples = list(tqdm(load(root), desc=source, unit="example"))
         if source == "seal_tools":
-            single = [e for e in examples if len(e.calls) == 1]
-            seal_held_out = {e.calls[0].name for e in rng.sample(single, min(HELD_OUT_SEAL, len(single)))}
-            held = [e for e in examples if {c.name for c in e.calls} <= seal_held_out]
-            trained = [e for e in examples if not {c.name for c in e.calls} & seal_held_out]
+            held = [e for e in examples if {c.name for c in e.calls} <= seal]
+            trained = [e for e in examples if not {c.name for c in e.calls} & seal]
         else:
             held = [e for e in examples if is_held_out(e.group)]
             trained = [e for e in examples if not is_held_out(e.group)]
         rng.shuffle(trained)
-        trained = trained[: config.source_cap]
-        train += trained * (config.small_source_copies if len(trained) < config.small_source else 1)
+        train += trained[: config.source_cap]
         rng.shuffle(held)
         heldout += held
     train += accept(load_trivia(config.trivia, root), root)
+    return train, heldout
 
-    pools: dict[bool, dict[str, list[Tool]]] = {False: defaultdict(list), True: defaultdict(list)}
-    for group, tool in tqdm(load_tools(root), desc="tool pools", unit="tool"):
-        pools[is_held_out(group) or group.startswith("seal:") and tool.name in seal_held_out][group].append(tool)
-    synthesiser = Synthesiser(ValueMaker.load(root))
-    train += synthesise(synthesiser, pools[False], config.synthesised, config.composed, rng)
-    heldout += synthesise(synthesiser, pools[True], 3_000, config.composed, rng)
 
-    # A dialogue may offer a second service's tools: those of held-out requests do not even appear as distractors.
-    unseen = {_content(t) for e in heldout for t in e.tools if t.name in {c.name for c in e.calls}}
-    train = [e for e in train if not unseen & {_content(t) for t in e.tools}]
-
-    encoder = _Encoder(tokenizer, config)
-    out.mkdir(parents=True, exist_ok=True)
-    rng.shuffle(train)
-    save_examples(out, "train", encoder.encode(train, "train"))
-    kept = [e for e in heldout if e.calls]
-    save_examples(out, "heldout", encoder.encode(_balanced(kept, 1_000, rng), "heldout"))
-    save_tools(out, encoder.tool_table())
-    write_requests(out / "heldout.jsonl.gz", held_out_requests(kept, rng))
-    counts = dict(encoder.counts)
-    save_description(out, tokenizer.json_text, {"config": asdict(config), "counts": counts})
-    return counts
+def compose_scenarios(domains: Sequence[Domain], count: int, config: PrepareConfig, purpose: str) -> Iterator[Example]:
+    """`count` examples from the library's domains."""
+    if not domains:
+        return
+    composer = Composer(domains, config.seed)
+    with tqdm(total=count, desc=f"scenarios, {purpose}", unit="example") as bar:
+        for visit in range(-(-count // VISIT)):
+            # A generator for each visit: any one of them can be drawn again alone.
+            examples = list(composer.visit(random.Random(f"{config.seed}:{purpose}:{visit}")))
+            yield from examples
+            bar.update(len(examples))
 
 
 def synthesise(
@@ -221,37 +309,61 @@ def _content(tool: Tool) -> str:
     return json.dumps([tool.name, tool.description, tool.parameters])
 
 
-class _Encoder:
-    """Turns examples into tables, counting what it drops and why. Tools are numbered across splits."""
+@dataclass(frozen=True)
+class _Row:
+    """One example's arrays; see `ExampleTable`."""
 
-    def __init__(self, tokenizer: Tokenizer, config: PrepareConfig) -> None:
-        self.tokenizer, self.config = tokenizer, config
+    query: npt.NDArray[Any]
+    pool_start: int
+    others: list[int]
+    call_tools: list[int]
+    arguments: list[npt.NDArray[Any]]
+    free: list[npt.NDArray[Any]]
+    source: str
+    group: int
+    family: int
+
+
+class _Encoder:
+    """Turns examples into tables; `drop` hears what does not fit, and why. Tools are numbered across splits."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, config: PrepareConfig, drop: Callable[[Example, str, str], None] | None = None
+    ) -> None:
+        self.tokenizer, self.config, self.drop = tokenizer, config, drop
         self.compiler = GrammarCompiler(tokenizer.json_text, tokenizer.vocab_size, END)
-        self.counts: Counter[str] = Counter()
         self._tools: dict[str, int | None] = {}  # content -> number; None when it cannot be used
         self._prompts: list[tuple[list[int], int, int]] = []
         self._grammars: list[Grammar] = []
         self._groups: dict[str, int] = {}
+        self._families: dict[str, int] = {}
 
-    def encode(self, examples: Sequence[Example], split: str) -> ExampleTable:
-        sources = sorted({e.source for e in examples})
-        rows: list[tuple[list[int], int, list[int], list[int], list[list[int]], list[list[bool]], int]] = []
+    def encode(
+        self, examples: Iterable[Example], split: str, kept: Callable[[Example], None] | None = None
+    ) -> ExampleTable:
+        """The table of the examples that fit; `kept` hears of each."""
+        rows: list[_Row] = []
         for e in tqdm(examples, desc=f"encoding {split}", unit="example"):
             row = self._row(e)
             if isinstance(row, str):
-                self.counts[f"{split}/dropped/{row}"] += 1
+                if self.drop:
+                    self.drop(e, split, row)
                 continue
-            self.counts[f"{split}/{e.source}"] += 1
-            rows.append((*row, sources.index(e.source)))
+            if kept:
+                kept(e)
+            rows.append(row)
+        sources = sorted({r.source for r in rows})
         return ExampleTable(
-            query=Ragged.pack([r[0] for r in rows], np.uint16),
-            pool_start=np.array([r[1] for r in rows]),
-            others=Ragged.pack([r[2] for r in rows], np.int32),
-            call_tools=Ragged.pack([r[3] for r in rows], np.int32),
-            arguments=Ragged.pack([a for r in rows for a in r[4]], np.uint16),
-            free=Ragged.pack([f for r in rows for f in r[5]], np.uint8),
-            source=np.array([r[6] for r in rows]),
+            query=Ragged.pack([r.query for r in rows], np.uint16),
+            pool_start=np.array([r.pool_start for r in rows]),
+            others=Ragged.pack([r.others for r in rows], np.int32),
+            call_tools=Ragged.pack([r.call_tools for r in rows], np.int32),
+            arguments=Ragged.pack([a for r in rows for a in r.arguments], np.uint16),
+            free=Ragged.pack([f for r in rows for f in r.free], np.uint8),
+            source=np.array([sources.index(r.source) for r in rows]),
             sources=tuple(sources),
+            group=np.array([r.group for r in rows]),
+            family=np.array([r.family for r in rows]),
         )
 
     def tool_table(self) -> ToolTable:
@@ -261,7 +373,7 @@ class _Encoder:
             np.array([p[2] for p in self._prompts]),
         )
 
-    def _row(self, e: Example) -> tuple[list[int], int, list[int], list[int], list[list[int]], list[list[bool]]] | str:
+    def _row(self, e: Example) -> _Row | str:
         """An example's arrays, or the reason why it is dropped."""
         prompt = encode_messages(e.messages, self.tokenizer)
         if len(prompt.ids) > self.config.max_query_tokens:
@@ -277,8 +389,20 @@ class _Encoder:
             free = [free_mask(self._grammars[n], a) for n, a in zip(called, arguments, strict=True) if n is not None]
         except ValueError:
             return "arguments outside the grammar"
-        others = [n for n in numbers.values() if n is not None and n not in called]
-        return prompt.ids, prompt.pool[0], others, [n for n in called if n is not None], arguments, free
+        return _Row(
+            query=np.array(prompt.ids, np.uint16),
+            pool_start=prompt.pool[0],
+            others=[n for n in numbers.values() if n is not None and n not in called],
+            call_tools=[n for n in called if n is not None],
+            arguments=[np.array(a, np.uint16) for a in arguments],
+            free=[np.array(f, np.uint8) for f in free],
+            source=e.source,
+            group=self._group(e.group),
+            family=self._families.setdefault(e.group, len(self._families)),
+        )
+
+    def _group(self, group: str) -> int:
+        return self._groups.setdefault(group.partition("#")[0], len(self._groups))
 
     def _tool(self, tool: Tool, group: str) -> int | None:
         content = _content(tool)
@@ -292,6 +416,6 @@ class _Encoder:
             except SchemaError:
                 return None
             self._tools[content] = len(self._prompts)
-            self._prompts.append((prompt.ids, prompt.pool[1], self._groups.setdefault(group, len(self._groups))))
+            self._prompts.append((prompt.ids, prompt.pool[1], self._group(group)))
             self._grammars.append(grammar)
         return self._tools[content]

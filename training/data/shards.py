@@ -30,8 +30,8 @@ class Ragged:
     offsets: npt.NDArray[np.int64]
 
     @classmethod
-    def pack(cls, items: Sequence[Sequence[int]], dtype: npt.DTypeLike) -> Ragged:
-        lengths = np.fromiter((len(x) for x in items), np.int64, len(items))
+    def pack(cls, items: Sequence[npt.ArrayLike], dtype: npt.DTypeLike) -> Ragged:
+        lengths = np.fromiter((np.size(x) for x in items), np.int64, len(items))
         flat = np.concatenate([np.asarray(x, dtype) for x in items]) if items else np.zeros(0, dtype)
         return cls(flat, np.concatenate([[0], lengths.cumsum()]))
 
@@ -60,8 +60,10 @@ class ExampleTable:
     """All examples of one split.
 
     Per example: `query` ids, `pool_start`, the listed other tools `others` (siblings that a candidate set may hold),
-    the called tools `call_tools`, and `source` (index into `sources`). Per call, in order: `arguments` ids and their
-    `free` mask (1 where the grammar left a choice); the calls of example i begin at `call_tools.offsets[i]`.
+    the called tools `call_tools`, `source` (index into `sources`), `group` (as a tool's: the request may be meant for
+    any tool of it, listed or not) and `family` (examples of one family share tools: a group, or one variant of it).
+    Per call, in order: `arguments` ids and their `free` mask (1 where the grammar left a choice); the calls of example
+    i begin at `call_tools.offsets[i]`.
     """
 
     query: Ragged
@@ -72,6 +74,8 @@ class ExampleTable:
     free: Ragged
     source: npt.NDArray[np.int64]
     sources: tuple[str, ...]
+    group: npt.NDArray[np.int64]
+    family: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.query)
@@ -109,6 +113,8 @@ def save_examples(folder: Path, split: str, table: ExampleTable) -> None:
         pool_start=table.pool_start.astype(np.uint16),
         source=table.source.astype(np.uint8),
         sources=np.array(table.sources),
+        group=table.group.astype(np.uint32),
+        family=table.family.astype(np.uint32),
         **arrays,
     )
 
@@ -123,6 +129,8 @@ def load_examples(folder: Path, split: str) -> ExampleTable:
             pool_start=z["pool_start"].astype(np.int64),
             source=z["source"].astype(np.int64),
             sources=tuple(str(s) for s in z["sources"]),
+            group=z["group"].astype(np.int64),
+            family=z["family"].astype(np.int64),
         )
 
 

@@ -222,7 +222,7 @@ def speak(phrase: str, drawn: dict[str, Value], rng: random.Random) -> str:
             inside.append(rng.choice(PREPOSITIONS[value.kind]).format(v=value.said))
         elif rng.random() < 0.25:
             sentence = rng.choice(SENTENCES).format(p=spoken, P=spoken[:1].upper() + spoken[1:], v=value.said)
-            behind.append(sentence[:1].upper() + sentence[1:])
+            behind.append(sentence if sentence.startswith(value.said) else sentence[:1].upper() + sentence[1:])
         else:
             inside.append(rng.choice(NAMED).format(p=spoken, v=value.said))
     before, after = rng.choice(OPENERS)
@@ -245,14 +245,27 @@ def speak(phrase: str, drawn: dict[str, Value], rng: random.Random) -> str:
 
 def compose(examples: Sequence[Example], rng: random.Random) -> Example:
     """One request out of several: their texts joined, their calls in order, their tools together."""
-    texts = [e.messages[-1].text.rstrip(" .") for e in examples]
-    joint = rng.choice((". Also, ", " and ", ". Then ", ", and then ", "; ", ". After that, ", ". "))
-    text = texts[0]
-    for other in texts[1:]:
-        text += joint + (other if joint == ". " else lower_first(other))
+    text = joined([e.messages[-1].text for e in examples], rng)
     tools = {t.name: t for e in examples for t in e.tools}
     calls = tuple(c for e in examples for c in e.calls)
-    return Example(examples[0].source, examples[0].group, (Message("user", text + "."),), tuple(tools.values()), calls)
+    return Example(examples[0].source, examples[0].group, (Message("user", text),), tuple(tools.values()), calls)
+
+
+def joined(texts: Sequence[str], rng: random.Random) -> str:
+    """Several requests as one text."""
+    within = rng.choice((" and ", ", and then ", "; ", " and also ", ", then "))
+    between = rng.choice((" Also, ", " Then ", " After that, ", " And ", " "))
+    sentences = rng.random() < 0.4
+    whole = texts[0].strip()
+    for text in texts[1:]:
+        whole = whole.rstrip(" .")
+        if whole[-1:] in "?!":
+            whole += between + (text if between == " " else lower_first(text))
+        elif sentences:
+            whole += "." + between + (text if between == " " else lower_first(text))
+        else:
+            whole += within + lower_first(text)
+    return whole if whole[-1:] in ".?!" or rng.random() < 0.4 else whole + "."
 
 
 def lower_first(text: str) -> str:

@@ -318,6 +318,7 @@ STRING_KINDS: tuple[tuple[set[str], str, Make], ...] = (
     ({"firstname", "first"}, "name", _from("first_name")),
     ({"lastname", "last", "surname"}, "name", _from("last_name")),
     ({"color", "colour"}, "choice", _from("color")),
+    ({"gender", "sex"}, "choice", _choice("male", "female")),
     ({"animal", "species", "pet"}, "noun", _from("animal")),
     ({"food", "ingredient", "dish", "meal", "recipe", "cuisine"}, "noun", _from("fruit", "vegetable", "dish")),
     ({"genre"}, "noun", _from("genre")),

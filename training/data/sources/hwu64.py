@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from model.types import Message
@@ -19,6 +19,7 @@ from training.data.sources.naming import Style
 from training.data.sources.reading import read_lines
 from training.data.sources.spans import Span, call
 
+FILE = "hwu64/nlu_home_domain_annotated_union.jsonl.gz"
 SEED = 0
 MAX_SIBLINGS = 3
 _STYLES: tuple[Style, ...] = ("snake", "snake", "camel")
@@ -38,20 +39,27 @@ def load(root: Path | None = None) -> Iterator[Example]:
 
 
 def _examples(root: Path | None) -> Iterator[Example]:
-    seen: set[str] = set()
-    for i, row in enumerate(read_lines("hwu64/nlu_home_domain_annotated_union.jsonl.gz", root)):
-        text, spans = _unmark(row["answer_annotation"])
+    rows = read_lines(FILE, root)
+    yield from annotated("hwu64", ((row["scenario"], row["intent"], row["answer_annotation"]) for row in rows), set())
+
+
+def annotated(source: str, rows: Iterable[tuple[str, str, str]], seen: set[str]) -> Iterator[Example]:
+    """Examples of (scenario, intent, annotation) rows whose utterance is not in `seen`, which grows by them.
+
+    The groups are named after HWU64 whatever the source, for the tools are the same.
+    """
+    for i, (scenario, intent, annotation) in enumerate(rows):
+        text, spans = unmark(annotation)
         if not text or text.lower() in seen:
             continue
         seen.add(text.lower())
-        scenario, intent = row["scenario"], f"{row['scenario']}_{row['intent']}"
         messages = (Message("user", text),)
         if scenario == "general":
-            yield Example("hwu64", "hwu64:general", messages, (), ())
+            yield Example(source, "hwu64:general", messages, (), ())
             continue
         rng = random.Random(f"{SEED}:{i}")
         style = rng.choice(_STYLES)
-        for tool in TOOLS.get(intent, ()):
+        for tool in TOOLS.get(f"{scenario}_{intent}", ()):
             answer = call(tool, text, spans, style)
             if answer is not None:
                 # Tools of the same scenario are the instructive alternatives; the caller adds those of other groups.
@@ -65,11 +73,11 @@ def _examples(root: Path | None) -> Iterator[Example]:
                 offered = [tool, *rng.sample(others, rng.randint(0, min(MAX_SIBLINGS, len(others))))]
                 rng.shuffle(offered)
                 tools = tuple(each.styled[style] for each in offered)
-                yield Example("hwu64", f"hwu64:{scenario}", messages, tools, (answer,))
+                yield Example(source, f"hwu64:{scenario}", messages, tools, (answer,))
                 break
 
 
-def _unmark(annotation: str) -> tuple[str, list[Span]]:
+def unmark(annotation: str) -> tuple[str, list[Span]]:
     """The utterance without its marks, and where they were."""
     text, spans, end = "", [], 0
     for mark in _MARK.finditer(annotation):

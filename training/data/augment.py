@@ -1,0 +1,247 @@
+"""Other declarations of the same tools: renamed, restyled, terser, reordered. What a request asks for stays the same.
+
+A `Variant` declares a whole family of tools anew, in one style, as another team would, and rewrites examples to it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from model.prompt import dumps
+from model.types import Tool, ToolCall
+from training.data.example import Call, Example
+from training.data.sources.naming import restyle, words
+
+Style = Literal["as written", "snake", "camel", "pascal", "kebab", "dotted"]
+STYLES: tuple[Style, ...] = ("as written", "snake", "snake", "camel", "camel", "pascal", "kebab", "dotted")
+
+# Parameter names, and others that mean the same wherever those stand. One way only: a city is a location, a location
+# need not be a city.
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "query": ("search_term", "q", "keywords", "search_query"),
+    "limit": ("max_results", "top_k", "num_results"),
+    "max_results": ("limit", "top_k", "num_results"),
+    "start_date": ("from_date", "date_from", "begin_date"),
+    "end_date": ("to_date", "date_to", "until_date"),
+    "start_time": ("from_time", "begin_time"),
+    "end_time": ("to_time", "finish_time"),
+    "origin": ("from_location", "starting_point", "source_location"),
+    "destination": ("to_location", "dest", "target_location"),
+    "check_in": ("arrival_date", "checkin_date"),
+    "check_out": ("departure_date", "checkout_date"),
+    "city": ("location", "town", "city_name"),
+    "email": ("email_address", "mail"),
+    "phone": ("phone_number", "telephone"),
+    "message": ("text", "body", "message_text"),
+    "title": ("name", "heading"),
+    "description": ("details", "summary"),
+    "amount": ("sum", "amount_value"),
+    "quantity": ("qty", "number_of_units"),
+    "recipient": ("to", "receiver", "recipient_name"),
+    "category": ("kind", "type"),
+    "color": ("colour",),
+    "duration": ("time_span", "length_of_time"),
+    "minutes": ("mins", "duration_minutes"),
+    "price": ("cost", "unit_price"),
+    "min_price": ("price_from", "lowest_price"),
+    "max_price": ("price_to", "highest_price", "price_limit"),
+    "language": ("lang",),
+    "user": ("username", "user_name"),
+    "file": ("filename", "file_name"),
+    "path": ("file_path",),
+    "folder": ("directory",),
+    "country": ("nation", "country_name"),
+    "address": ("street_address", "full_address"),
+    "note": ("comment", "remark"),
+    "reason": ("justification", "cause"),
+    "priority": ("urgency", "importance"),
+    "sort_by": ("order_by", "sort"),
+    "unit": ("units", "measurement_unit"),
+    "room": ("room_name", "area"),
+    "device": ("device_name", "appliance"),
+    "person": ("person_name", "contact"),
+    "customer": ("client", "customer_name"),
+    "guests": ("party_size", "number_of_guests"),
+    "rate": ("percentage", "rate_percent"),
+    "speed": ("velocity",),
+    "mass": ("m", "mass_value"),
+    "height": ("h", "height_value"),
+    "width": ("w", "width_value"),
+    "radius": ("r", "radius_value"),
+    "temperature": ("temp", "degrees"),
+}
+
+
+@dataclass(frozen=True)
+class _Renamed:
+    """A tool declared anew, and its parameters' new names: old name -> (new name, those inside it)."""
+
+    tool: Tool
+    names: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A family of tools in other words; `tools` maps an old name to the new declaration."""
+
+    number: int
+    renamed: Mapping[str, _Renamed]
+
+    @property
+    def tools(self) -> dict[str, Tool]:
+        return {name: each.tool for name, each in self.renamed.items()}
+
+    def rewrite(self, example: Example) -> Example:
+        """`example` over the variant's tools; its family is told apart by `#number`."""
+        messages = tuple(
+            replace(
+                m,
+                tool_calls=tuple(self._history(c) for c in m.tool_calls),
+                name=self.renamed[m.name].tool.name if m.name and m.name in self.renamed else m.name,
+            )
+            for m in example.messages
+        )
+        tools = tuple(self.renamed[t.name].tool for t in example.tools)
+        calls = tuple(self._call(c) for c in example.calls)
+        return replace(example, group=f"{example.group}#{self.number}", messages=messages, tools=tools, calls=calls)
+
+    def _call(self, call: Call) -> Call:
+        new = self.renamed[call.name]
+        return Call(new.tool.name, ordered(_renamed(call.arguments, new.names), new.tool.parameters))
+
+    def _history(self, call: ToolCall) -> ToolCall:
+        new = self._call(Call(call.name, json.loads(call.arguments)))
+        return ToolCall(new.name, dumps(new.arguments))
+
+
+def make_variant(tools: Sequence[Tool], number: int, domain: str, rng: random.Random) -> Variant:
+    """Number 0 is the family as it was written."""
+    if number == 0:
+        return Variant(0, {t.name: _Renamed(t, _unchanged(t.parameters)) for t in tools})
+    style = rng.choice(STYLES)
+    synonyms = rng.random() < 0.5
+    tool_text = _text_rule(rng, keep=0.7)
+    parameter_text = _text_rule(rng, keep=0.6)
+    shuffle = rng.random() < 0.4
+    prose = rng.random() < 0.3
+    renamed = {}
+    for tool in tools:
+        schema, names = _declare(tool.parameters, style, synonyms, parameter_text, shuffle, prose, rng)
+        name = _tool_name(tool.name, style, domain)
+        renamed[tool.name] = _Renamed(Tool(name, tool_text(tool.description), schema), names)
+    # Two tools may not end up with one name.
+    if len({r.tool.name for r in renamed.values()}) < len(renamed):
+        return make_variant(tools, 0, domain, rng)
+    return Variant(number, renamed)
+
+
+def ordered(value: Any, schema: Mapping[str, Any]) -> Any:
+    """`value` with the keys of every object in the order of the schema's properties, as serving writes them."""
+    if isinstance(value, dict):
+        properties = schema.get("properties") or {}
+        known = {name: ordered(value[name], inner) for name, inner in properties.items() if name in value}
+        return {**known, **{name: inner for name, inner in value.items() if name not in known}}
+    if isinstance(value, list):
+        return [ordered(item, schema.get("items") or {}) for item in value]
+    return value
+
+
+def _tool_name(name: str, style: Style, domain: str) -> str:
+    flat = "_".join(words(name)) or name
+    made = {
+        "as written": name,
+        "snake": flat,
+        "camel": restyle(flat, "camel"),
+        "pascal": restyle(flat, "pascal"),
+        "kebab": flat.replace("_", "-"),
+        "dotted": f"{domain}.{flat}",
+    }[style]
+    return made[:64]
+
+
+def _declare(
+    schema: Mapping[str, Any],
+    style: Style,
+    synonyms: bool,
+    text: Callable[[str], str],
+    shuffle: bool,
+    prose: bool,
+    rng: random.Random,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(an object schema declared anew, its properties' new names)."""
+    properties: dict[str, Any] = {}
+    names: dict[str, Any] = {}
+    items = list(schema["properties"].items())
+    if shuffle:
+        rng.shuffle(items)
+    taken = set(schema["properties"])
+    for name, declared in items:
+        new = _parameter_name(name, style, synonyms, taken, rng)
+        taken.add(new)
+        made: dict[str, Any] = dict(declared)
+        inner: dict[str, Any] = {}
+        if declared.get("properties"):
+            made, inner = _declare(declared, style, synonyms, text, shuffle, prose, rng)
+        elif (declared.get("items") or {}).get("properties"):
+            made["items"], inner = _declare(declared["items"], style, synonyms, text, shuffle, prose, rng)
+        if description := text(declared.get("description", "")):
+            made["description"] = description
+        else:
+            made.pop("description", None)
+        properties[new] = _in_prose(made, rng) if prose else made
+        names[name] = (new, inner)
+    kept = {key: value for key, value in schema.items() if key not in ("properties", "required")}
+    required = [names[r][0] for r in schema.get("required", ())]
+    return {**kept, "properties": properties, "required": required}, names
+
+
+def _parameter_name(name: str, style: Style, synonyms: bool, taken: set[str], rng: random.Random) -> str:
+    made = name
+    if synonyms and (others := SYNONYMS.get("_".join(words(name)))) and rng.random() < 0.7:
+        made = rng.choice(others)
+    if style in ("camel", "pascal"):
+        made = restyle(made, "camel")
+    elif style != "as written":
+        made = "_".join(words(made)) or made
+    return made if made == name or made not in taken else name
+
+
+def _in_prose(schema: dict[str, Any], rng: random.Random) -> dict[str, Any]:
+    """An enum or a default told by the description only, as many real schemas have it."""
+    made = dict(schema)
+    if made.get("type") == "string" and "enum" in made and rng.random() < 0.5:
+        said = ", ".join(map(str, made.pop("enum")))
+        made["description"] = f"{made.get('description', '')} One of: {said}".strip()
+    if "default" in made and rng.random() < 0.7:
+        said = json.dumps(made.pop("default"))
+        made["description"] = f"{made.get('description', '')} (default: {said})".strip()
+    return made
+
+
+def _text_rule(rng: random.Random, keep: float) -> Callable[[str], str]:
+    """What happens to descriptions: all kept, cut to the first sentence, some dropped, or all."""
+    roll = rng.random()
+    if roll < keep:
+        return lambda text: text
+    if roll < keep + (1 - keep) / 3:
+        return lambda text: re.split(r"(?<=[.!?])\s|\s\(|[;,] (?:e\.g|for example)", text)[0]
+    if roll < keep + 2 * (1 - keep) / 3:
+        return lambda text: text if rng.random() < 0.5 else ""
+    return lambda text: ""
+
+
+def _renamed(value: Any, names: Mapping[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_renamed(item, names) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {names[n][0] if n in names else n: _renamed(v, names[n][1] if n in names else {}) for n, v in value.items()}
+
+
+def _unchanged(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: (name, _unchanged(s) if s.get("properties") else {}) for name, s in schema["properties"].items()}

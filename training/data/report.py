@@ -1,0 +1,184 @@
+"""The corpus in print: tables for the terminal, the datasheet with its pictures, a page of examples to read."""
+
+from __future__ import annotations
+
+import html
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from model.prompt import calls_text, dumps, tool_text
+from model.types import ToolCall
+from training.data.example import Example
+from training.data.statistics import TABLES, Statistics
+
+ORDERED = {"calls", "tools", "turns", "arguments", "words"}  # by number, the others by count
+SHOWN = 40  # rows of a table in the terminal
+
+
+def table(counts: Mapping[str, int], by_number: bool, limit: int | None = None) -> list[tuple[str, int, float]]:
+    """(key, count, share) rows in reading order."""
+    total = sum(counts.values())
+    rows = sorted(counts.items(), key=lambda kv: (_number(kv[0]) if by_number else -kv[1], kv[0]))
+    return [(key, count, count / total) for key, count in rows[:limit]]
+
+
+def print_statistics(statistics: Statistics) -> None:
+    """Every table as text, with bars."""
+    print(f"{statistics.total:,} examples")
+    for name, meaning in TABLES.items():
+        rows = table(statistics.tables[name], name in ORDERED, SHOWN)
+        if not rows:
+            continue
+        print(f"\n{name}: {meaning}")
+        widest = max(share for _, _, share in rows)
+        for key, count, share in rows:
+            print(f"  {key:34}{count:10,}{100 * share:7.1f} %  {'█' * round(30 * share / widest)}")
+        if len(statistics.tables[name]) > len(rows):
+            print(f"  … {len(statistics.tables[name]) - len(rows)} more")
+    if statistics.dropped:
+        print("\ndropped")
+    for source, reasons in statistics.dropped.items():
+        for reason, count in reasons.items():
+            print(f"  {source:34}{count:10,}  {reason}")
+    if statistics.decontamination:
+        print(f"\nchecked against {statistics.decontamination['requests checked against']:,} evaluation requests")
+
+
+def write_datasheet(statistics: Statistics, path: Path, licences: Sequence[tuple[str, str, str]]) -> None:
+    """A Markdown page, and its pictures beside it as `<name>-<table>.png`.
+
+    `licences` are (corpus, upstream, licence) rows.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parts = [
+        "# The training corpus",
+        "Made by `bodkin data stats --datasheet`; do not edit. [training.md](training.md) tells how it is put together,"
+        " [the scenario library's README](../training/scenarios/README.md) how to add to it.",
+        f"**{statistics.total:,} examples**, after the gates at the end of this page.",
+    ]
+    for name, meaning in TABLES.items():
+        counts = statistics.tables[name]
+        if not counts:
+            continue
+        picture = path.with_name(f"{path.stem}-{name}.png")
+        _bars(counts, name, meaning, picture)
+        parts += [f"## {name.capitalize()}", f"{meaning.capitalize()}.", f"![{name}]({picture.name})"]
+        if name != "domain":
+            parts.append(_markdown(("", "examples", "%"), _rows(counts, name)))
+    parts.append("## Dropped")
+    parts.append("Examples that the gates turned away, by source and reason.")
+    rows = [(s, r, f"{n:,}") for s, reasons in statistics.dropped.items() for r, n in reasons.items()]
+    parts.append(_markdown(("source", "reason", "examples"), rows))
+    parts.append("## Decontamination")
+    parts.append(_decontamination(statistics))
+    if licences:
+        parts.append("## Sources and licences")
+        parts.append(_markdown(("corpus", "upstream", "licence"), licences))
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def write_preview(examples: Sequence[Example], path: Path, count: int, seed: int) -> int:
+    """A page with `count` random examples; returns how many it has."""
+    chosen = random.Random(seed).sample(list(examples), min(count, len(examples)))
+    cards = "\n".join(_card(number, example) for number, example in enumerate(chosen, 1))
+    page = _PAGE.replace("{cards}", cards).replace("{count}", str(len(chosen)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+    return len(chosen)
+
+
+def _number(key: str) -> int:
+    return int(key.split("-")[0].rstrip("+"))
+
+
+def _rows(counts: Mapping[str, int], name: str) -> list[tuple[str, str, str]]:
+    return [(key, f"{count:,}", f"{100 * share:.1f}") for key, count, share in table(counts, name in ORDERED)]
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)])
+
+
+def _decontamination(statistics: Statistics) -> str:
+    report = statistics.decontamination
+    if not report:
+        return "**Not checked**: no evaluation set was given (`--evaluation`)."
+    lines = [
+        f"Checked against {report['requests checked against']:,} requests and their tools of the Berkeley leaderboard."
+        " A request that shares eight words in a row with one of them, or is one of them, was dropped; so was every"
+        " example over a tool with the same name and the same parameters. Equal names alone are only counted.",
+    ]
+    for kind, found in ((k, v) for k, v in report.items() if isinstance(v, Mapping)):
+        lines.append(f"* {kind}: {found['examples']:,} examples, {found['distinct']:,} distinct")
+    names = ", ".join(f"`{name}`" for name, _ in report["tool name only"]["most"])
+    return "\n".join([lines[0], "", *lines[1:], "", f"The most frequent equal names: {names}." if names else ""])
+
+
+def _bars(counts: Counter[str], name: str, meaning: str, path: Path) -> None:
+    rows = table(counts, name in ORDERED)
+    flat = name not in ORDERED
+    size = (8, max(2.0, 0.19 * len(rows) + 0.8)) if flat else (8, 3)
+    figure, axes = plt.subplots(figsize=size, layout="constrained")
+    keys, values = [r[0] for r in rows], [r[1] for r in rows]
+    if flat:
+        axes.barh(keys[::-1], values[::-1], color="#3b6ea5")
+        axes.tick_params(axis="y", labelsize=7)
+        axes.set_xlabel("examples")
+        axes.margins(y=0.01)
+    else:
+        axes.bar(keys, values, color="#3b6ea5")
+        axes.set_ylabel("examples")
+    axes.set_title(meaning, fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _card(number: int, example: Example) -> str:
+    turns = "".join(
+        f"<p><b>{m.role}</b> {html.escape(m.text + (calls_text(m.tool_calls) if m.tool_calls else ''))}</p>"
+        for m in example.messages
+    )
+    called = {c.name for c in example.calls}
+    tools = "".join(
+        f'<pre class="{"called" if t.name in called else ""}">{html.escape("".join(tool_text(t)))}</pre>'
+        for t in example.tools
+    )
+    calls = "".join(
+        f"<p class='call'>→ {html.escape(calls_text([ToolCall(c.name, dumps(c.arguments))])[1:-1])}</p>"
+        for c in example.calls
+    )
+    return (
+        f"<article><h2>{number} <small>{html.escape(example.source)} · {html.escape(example.group)}</small></h2>{turns}"
+        f"{calls or '<p class=call>→ no call</p>'}"
+        f"<details><summary>{len(example.tools)} tools</summary>{tools}</details></article>"
+    )
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Bodkin: {count} random training examples</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #1c2733; }
+article { border: 1px solid #d5dde6; border-radius: 6px; padding: .4rem 1rem; margin: .8rem 0; break-inside: avoid; }
+h1 { font-size: 1.4rem } h2 { font-size: 1rem; margin: .3rem 0 } small { color: #6b7a8c; font-weight: 400 }
+p { margin: .25rem 0; overflow-wrap: anywhere }
+p b { color: #6b7a8c; font-weight: 400; display: inline-block; width: 5rem }
+.call { font-family: ui-monospace, monospace; font-size: .85rem; color: #0b5d3b }
+pre { font-size: .78rem; white-space: pre-wrap; margin: .3rem 0; padding: .4rem; background: #f4f6f9 }
+pre.called { background: #e6f4ec }
+summary { color: #6b7a8c; font-size: .85rem; cursor: pointer }
+</style></head><body>
+<h1>{count} random training examples</h1>
+<p>A turn each line, the gold answer behind the arrow. Would a careful annotator agree?</p>
+{cards}
+</body></html>
+"""
