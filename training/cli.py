@@ -90,7 +90,9 @@ def evaluate(argv: Sequence[str]) -> int:
 
     parser = argparse.ArgumentParser(prog="bodkin eval", description="Score an artifact through the serving engine.")
     parser.add_argument("--artifact", type=Path, default=ARTIFACT)
-    parser.add_argument("--requests", type=Path, help=f"held-out requests, such as {SHARDS / 'heldout.jsonl.gz'}")
+    parser.add_argument(
+        "--requests", type=Path, nargs="+", default=[], help=f"held-out requests, such as {SHARDS / 'heldout.jsonl.gz'}"
+    )
     parser.add_argument("--bfcl", type=Path, help="folder with BFCL_v4_*.json")
     parser.add_argument("--categories", nargs="+", choices=CATEGORIES, default=list(CATEGORIES), metavar="CATEGORY")
     parser.add_argument("--report", type=Path, help="write scores and failures to this JSON file")
@@ -108,8 +110,9 @@ def evaluate(argv: Sequence[str]) -> int:
     def run() -> None:
         engine = load_engine(options.artifact, options.threads)
         scores: dict[str, Score] = {}
-        if options.requests:
-            scores |= evaluate_requests(engine, read_requests(options.requests))
+        for path in options.requests:
+            found = evaluate_requests(engine, read_requests(path))
+            scores |= {f"{path.name.split('.')[0]}/{name}": score for name, score in found.items()}
         if options.bfcl:
             scores |= {f"bfcl/{k}": v for k, v in evaluate_bfcl(engine, options.bfcl, options.categories).items()}
         print(table(scores))

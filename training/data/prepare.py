@@ -52,8 +52,8 @@ KEPT_FOR_PREVIEW = 400
 class PrepareConfig:
     """The mixture and its limits, in examples and tokens."""
 
-    scenarios: int = 150_000
-    synthesised: int = 90_000
+    scenarios: int = 130_000
+    synthesised: int = 70_000
     composed: float = 0.12  # share of the synthesised that are several requests in one
     source_cap: int = 10_000  # examples of one corpus
     trivia: int = 3_000

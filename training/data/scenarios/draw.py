@@ -46,7 +46,7 @@ def missing(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example:
         return _example(domain, [Message("user", text)], [tool], [])
     answered = draw_slots(tool, _slots(lacking.answer), rng, drawn)
     answer, more = render(tool, Wording(lacking.answer, {}), answered, rng)
-    arguments = ordered({**stated, **more}, tool.tool.parameters)
+    arguments = ordered(_merged(stated, more), tool.tool.parameters)
     ask = _SLOT.sub(lambda m: drawn[m[1]].text if m[1] in drawn else m[0], lacking.ask)
     turns = [Message("user", text), Message("assistant", ask), Message("user", answer)]
     return _example(domain, turns, [tool], [Call(tool.tool.name, arguments)])
@@ -62,9 +62,12 @@ def follow_up(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example
     turns, arguments, drawn = _answered(tool, rng)
     if rng.random() < 0.5:
         turns.append(Message("assistant", rng.choice(_CLOSING[:-1])))
-    wording = rng.choice(tool.then)
-    text, changed = render(tool, wording, draw_slots(tool, _slots(wording.phrasing), rng, avoid=drawn), rng)
-    merged = ordered(_merged(arguments, changed), tool.tool.parameters)
+    for _ in range(_DIFFERENT):
+        wording = rng.choice(tool.then)
+        text, changed = render(tool, wording, draw_slots(tool, _slots(wording.phrasing), rng, avoid=drawn), rng)
+        merged = ordered(_merged(arguments, changed), tool.tool.parameters)
+        if merged != arguments:
+            break
     return _example(domain, [*turns, Message("user", text)], [tool], [Call(tool.tool.name, merged)])
 
 
@@ -131,13 +134,13 @@ def draw_slots(
 ) -> dict[str, Drawn]:
     """A value for each slot, no two said alike where the generators allow; `avoid` are values not to repeat."""
     drawn: dict[str, Drawn] = {}
-    taken = {d.text.lower() for d in (avoid or {}).values()}
+    taken = {key for d in (avoid or {}).values() for key in _identity(d)}
     for slot in slots:
         for _ in range(_DIFFERENT):
             drawn[slot] = tool.draws[slot](rng)
-            if drawn[slot].text.lower() not in taken:
+            if not taken & _identity(drawn[slot]):
                 break
-        taken.add(drawn[slot].text.lower())
+        taken |= _identity(drawn[slot])
     # Days and hours rise in the order of the tool's parameters: check-in before check-out.
     order = list(tool.tool.parameters["properties"])
     for kind in dict.fromkeys(tool.draws[slot] for slot in drawn):
@@ -145,6 +148,11 @@ def draw_slots(
         same.sort(key=lambda slot: order.index(slot) if slot in order else len(order))
         drawn.update(zip(same, in_order(kind, [drawn[s] for s in same], rng), strict=True))
     return drawn
+
+
+def _identity(drawn: Drawn) -> set[str]:
+    """What two slots of a request should not share: the wording, and a text's value."""
+    return {drawn.text.lower()} | ({f"={drawn.value}"} if isinstance(drawn.value, str) else set())
 
 
 def render(

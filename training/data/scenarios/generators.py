@@ -63,8 +63,21 @@ def as_said(make: Make) -> Draw:
 
 def one_of(items: Sequence[Any]) -> Draw:
     """One of `items`, said as it is."""
-    drawn = [Drawn(item, spoken(item), spoken(item)) for item in items]
+    drawn = [Drawn(item, str(item), str(item)) for item in items]
     return lambda rng: rng.choice(drawn)
+
+
+def in_words(draw: Draw) -> Draw:
+    """An enum's items as words: `in_progress` is said "in progress"."""
+
+    def spoken(rng: random.Random) -> Drawn:
+        drawn = draw(rng)
+        if drawn.text != drawn.value or not re.fullmatch(r"[A-Za-z]+(_[A-Za-z]+)+", drawn.text):
+            return drawn
+        text = drawn.text.replace("_", " ")
+        return Drawn(drawn.value, text, text)
+
+    return spoken
 
 
 def by_meaning(ways: Mapping[Any, Any]) -> Draw:
@@ -99,12 +112,6 @@ def listed(item: Draw, fewest: int, most: int) -> Draw:
         return Drawn([d.value for d in drawn.values()], text, text)
 
     return draw
-
-
-def spoken(value: Any) -> str:
-    """An enum's item as words: `in_progress` is said "in progress"."""
-    text = str(value)
-    return text.replace("_", " ") if re.fullmatch(r"[A-Za-z]+(_[A-Za-z]+)+", text) else text
 
 
 def named(spec: str) -> Draw:
@@ -302,8 +309,9 @@ def _duration(rng: random.Random) -> str:
     return rng.choice(
         (
             f"{minutes} minutes", f"{minutes} minutes", f"{minutes} min", f"{words(minutes)} minutes", f"{hours} hours",
-            f"{words(hours)} hours", "an hour", "half an hour", "an hour and a half", f"{days} days", "a week", "two weeks",
-            f"{hours} hours and {minutes % 60} minutes", f"{rng.randint(10, 90)} seconds", f"{hours}h", "a month",
+            f"{words(hours)} hours", "an hour", "half an hour", "an hour and a half", f"{days} days", "a week",
+            "two weeks", f"{hours} hours and {minutes % 60} minutes", f"{rng.randint(10, 90)} seconds", f"{hours}h",
+            "a month",
         )
     )  # fmt: skip
 
@@ -338,7 +346,8 @@ def _person(rng: random.Random) -> str:
 
 def _host(rng: random.Random) -> str:
     word = _ascii(rng.choice(pool("last_name"))) or "acme"
-    return f"{word}{rng.choice(('', '', 'soft', 'labs', '-shop', 'media'))}.{rng.choice(('com', 'com', 'org', 'io', 'net', 'co.uk', 'de'))}"
+    ending = rng.choice(("com", "com", "org", "io", "net", "co.uk", "de"))
+    return f"{word}{rng.choice(('', '', 'soft', 'labs', '-shop', 'media'))}.{ending}"
 
 
 def _hostname(rng: random.Random) -> str:
@@ -395,8 +404,8 @@ def _url(rng: random.Random) -> str:
 
 def _file(rng: random.Random) -> str:
     stems = (
-        "report budget invoice notes draft summary photo backup contract slides minutes resume todo data results inventory"
-        " payroll roadmap logo banner interview survey users orders config schema changelog thesis recipe"
+        "report budget invoice notes draft summary photo backup contract slides minutes resume todo data results"
+        " inventory payroll roadmap logo banner interview survey users orders config schema changelog thesis recipe"
     ).split()
     stem = rng.choice(stems) + rng.choice(
         ("", "", "_v2", "-final", f"_{rng.randint(2019, 2027)}", "_q3", f"{rng.randint(1, 40)}")

@@ -177,10 +177,11 @@ def schema_draw(schema: Mapping[str, Any], lists: Mapping[str, Draw]) -> Draw:
             items["values"] = schema["values"]
         fewest, most = schema.get("minItems", LIST_LENGTH[0]), schema.get("maxItems", LIST_LENGTH[1])
         return generators.listed(schema_draw(items, lists), max(1, fewest), min(max(fewest, LIST_LENGTH[1]), most))
+    if "enum" in schema:
+        declared = schema.get("values", [v for v in schema["enum"] if v is not None])
+        return generators.in_words(resolve(declared, lists))
     if "values" in schema:
         return resolve(schema["values"], lists)
-    if "enum" in schema:
-        return generators.one_of([v for v in schema["enum"] if v is not None])
     kind = schema.get("type")
     if kind in ("integer", "number") and {"minimum", "maximum"} <= schema.keys():
         return generators.named(f"{kind} {schema['minimum']}..{schema['maximum']}")

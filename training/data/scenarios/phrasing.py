@@ -15,7 +15,7 @@ _MARKS = re.compile(r"\\(.)|([(){}\[\]|])", re.DOTALL)
 _GLUED_BEFORE = re.compile(r"[\w$€£¥#+/.-]$")
 _GLUED_AFTER = re.compile(r"^([\w%°$€£/'-]|\.\d)")
 # "on tomorrow" is nobody's English; a phrasing says "on {day}" for all kinds of days.
-_NO_ON = re.compile(r"(today|tomorrow|tonight|yesterday|next|this|last|every|noon|midnight)\b", re.IGNORECASE)
+_NO_ON = re.compile(r"(today|tomorrow|tonight|yesterday|noon|midnight|(next|this|last|every) \w+)$", re.IGNORECASE)
 
 
 class PhrasingError(ValueError):
