@@ -281,9 +281,11 @@ def test_a_slot_of_a_chain_finds_its_step_though_names_hold_dots() -> None:
 
 
 def test_the_library_is_read_in_order_of_name_and_without_its_common_lists() -> None:
-    assert [p.stem for p in domain_files(SMALL_LIBRARY)] == ["dock", "kettle"] == [
-        d.name for d in load_library(SMALL_LIBRARY)
-    ]
+    assert (
+        [p.stem for p in domain_files(SMALL_LIBRARY)]
+        == ["dock", "kettle"]
+        == [d.name for d in load_library(SMALL_LIBRARY)]
+    )
     assert "_common" not in {p.stem for p in domain_files()}
 
 
