@@ -13,6 +13,7 @@ from training.data.batches import NO_TOOL, Batch
 from training.network import MASKED, Decoded, Encoded, Network, match_lengths
 
 CONTRASTIVE_TEMPERATURE = 0.05
+ROUTE_GROUPS = 4  # rows of a route loss are taken in so many groups of like tool length
 
 
 class Losses(NamedTuple):
@@ -92,27 +93,65 @@ def _route_loss(
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy of each slot's softmax; every candidate is one decoder step, as in serving."""
     row, chosen, none = batch.route_row, batch.route_tool.clamp(min=0), batch.route_tool == NO_TOOL
-    keys = torch.cat((query.keys.index_select(1, row), tool.keys.index_select(1, chosen)), dim=2)
-    values = torch.cat((query.values.index_select(1, row), tool.values.index_select(1, chosen)), dim=2)
-    reads = torch.cat((batch.query_ids[row] != PAD, (batch.tool_ids[chosen] != PAD) & ~none[:, None]), dim=1)
-    earlier = torch.arange(batch.decoder_ids.shape[1], device=row.device) < batch.route_start[:, None]
+    lengths = torch.where(none, 0, (batch.tool_ids != PAD).sum(1)[chosen])
+    order = lengths.argsort()
+    without = int(none.sum())  # NONE reads no tool; the others read theirs, in groups of like length
+    parts = [order[:without], *order[without:].tensor_split(ROUTE_GROUPS)]
+    scores = torch.cat(
+        [
+            _route_scores(
+                network,
+                batch,
+                query,
+                tool,
+                filled,
+                row[p],
+                chosen[p],
+                none[p],
+                batch.route_start[p],
+                int(lengths[p].max()),
+            )
+            for p in parts
+            if len(p)
+        ]
+    )[order.argsort()]  # [N]
+    slots = scores[batch.route_index.clamp(min=0)].masked_fill(batch.route_index == NO_TOOL, MASKED)  # [R, C+1]
+    accuracy = (slots.argmax(-1) == batch.route_target).float().mean()
+    return F.cross_entropy(slots, batch.route_target), accuracy
+
+
+def _route_scores(
+    network: Network,
+    batch: Batch,
+    query: Encoded,
+    tool: Encoded,
+    filled: Decoded,
+    row: Tensor,
+    chosen: Tensor,
+    none: Tensor,
+    start: Tensor,
+    length: int,
+) -> Tensor:
+    """Scores [n] of route rows whose tools have at most `length` tokens."""
+    keys = torch.cat((query.keys.index_select(1, row), tool.keys[:, :, :length].index_select(1, chosen)), dim=2)
+    values = torch.cat((query.values.index_select(1, row), tool.values[:, :, :length].index_select(1, chosen)), dim=2)
+    reads = torch.cat((batch.query_ids[row] != PAD, batch.tool_ids[chosen, :length] != PAD), dim=1)
+    past = int(start.max())
+    earlier = torch.arange(past, device=row.device) < start[:, None]
     sees = F.pad(earlier, (0, 1), value=True)  # the calls before, and itself
     stepped = network.decoder(
         torch.where(none, NONE, SLOT)[:, None],
         tool.pooled[chosen][:, None],
-        batch.route_start[:, None],
-        filled.keys.index_select(1, row),
-        filled.values.index_select(1, row),
+        start[:, None],
+        filled.keys[:, :, :past].index_select(1, row),
+        filled.values[:, :, :past].index_select(1, row),
         _bias(sees)[:, None, None],
         keys,
         values,
         _bias(reads)[:, None, None],
     )
     similarity = (query.pooled[row] * tool.pooled[chosen]).sum(-1).masked_fill(none, 0.0)
-    scores = network.decoder.route_scores(stepped.hidden[:, 0], similarity)  # [N]
-    slots = scores[batch.route_index.clamp(min=0)].masked_fill(batch.route_index == NO_TOOL, MASKED)  # [R, C+1]
-    accuracy = (slots.argmax(-1) == batch.route_target).float().mean()
-    return F.cross_entropy(slots, batch.route_target), accuracy
+    return network.decoder.route_scores(stepped.hidden[:, 0], similarity)
 
 
 def _fill_loss(

@@ -179,7 +179,7 @@ def _declare(
     items = list(schema["properties"].items())
     if shuffle:
         rng.shuffle(items)
-    taken = set(schema["properties"])
+    taken = {form for name in schema["properties"] for form in (name, _styled(name, style))}
     for name, declared in items:
         new = _parameter_name(name, style, synonyms, taken, rng)
         taken.add(new)
@@ -204,11 +204,14 @@ def _parameter_name(name: str, style: Style, synonyms: bool, taken: set[str], rn
     made = name
     if synonyms and (others := SYNONYMS.get("_".join(words(name)))) and rng.random() < 0.7:
         made = rng.choice(others)
+    made, own = _styled(made, style), _styled(name, style)
+    return made if made == own or made not in taken else own
+
+
+def _styled(name: str, style: Style) -> str:
     if style in ("camel", "pascal"):
-        made = restyle(made, "camel")
-    elif style != "as written":
-        made = "_".join(words(made)) or made
-    return made if made == name or made not in taken else name
+        return restyle(name, "camel") or name
+    return name if style == "as written" else "_".join(words(name)) or name
 
 
 def _in_prose(schema: dict[str, Any], rng: random.Random) -> dict[str, Any]:

@@ -24,6 +24,7 @@ IRRELEVANT = 0.1  # share of rows whose right tool is withheld, so that NONE is 
 END_RIVALS = 2  # candidate tools behind the last call, where NONE is right
 NEAR = 3  # at most so many further listed tools among a row's candidates
 WITH_OTHER = 0.6  # share of rows that bring a listed tool along beside those they call
+MANY_CALLS = 3  # from so many on, calls are not told apart
 CHUNK = 6  # examples of one family that are kept together in a batch
 
 
@@ -77,12 +78,15 @@ def epoch_batches(examples: ExampleTable, rows: int, seed: int) -> list[npt.NDAr
     # Requests that come without tools belong to nobody: alone, they mix with all others.
     alone = (examples.call_tools.lengths == 0) & (examples.others.lengths == 0)
     family = np.where(alone, -1 - np.arange(len(examples)), examples.family)
-    order = np.lexsort((rng.random(len(examples)), size // 16, family))
-    cuts = np.flatnonzero(np.diff(family[order])) + 1
+    # A batch has room for as many tools a row as its row with the most calls: rows of as many calls go together.
+    calls = np.minimum(examples.call_tools.lengths, MANY_CALLS)
+    order = np.lexsort((rng.random(len(examples)), size // 16, calls, family))
+    cuts = np.flatnonzero(np.diff(family[order]) | np.diff(calls[order])) + 1
     chunks = [c[i : i + CHUNK] for c in np.split(order, cuts) for i in range(0, len(c), CHUNK)]
     jitter = rng.normal(0, 6, len(chunks))
     longest = np.array([size[c].max() for c in chunks]) + jitter
-    by_length = np.concatenate([chunks[i] for i in np.argsort(longest, kind="stable")])
+    most = np.array([max(1, calls[c[0]]) for c in chunks])
+    by_length = np.concatenate([chunks[i] for i in np.lexsort((longest, most))])
     # What does not fill a batch is left out at a random end, or the longest examples would never be seen.
     start = int(rng.integers(len(by_length) % rows + 1))
     batches = [by_length[i : i + rows] for i in range(start, len(by_length) - rows + 1, rows)]

@@ -61,12 +61,12 @@ def data(argv: Sequence[str]) -> int:
 
     try:
         return int(options.run(options))
-    except (CorpusError, FileNotFoundError) as error:
-        print(f"bodkin data: {error}", file=sys.stderr)
-        return 1
     except BrokenPipeError:  # `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (CorpusError, OSError, ValueError) as error:
+        print(f"bodkin data: {error}", file=sys.stderr)
+        return 1
 
 
 def _prepare(options: argparse.Namespace) -> int:

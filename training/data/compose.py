@@ -6,6 +6,7 @@ A *visit* draws a few examples over one variant of one domain, so that they shar
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -17,6 +18,7 @@ from training.data.scenarios import draw
 from training.data.scenarios.generators import Draw
 from training.data.scenarios.library import Domain, ScenarioTool, common_lists
 from training.data.sources.naming import words
+from training.data.synthesis import begins_with_value
 from training.data.synthesis import compose as joined
 
 VARIANTS = 8  # declarations of each domain, the written one among them
@@ -186,7 +188,7 @@ def _surface(example: Example, domain: Domain, rng: random.Random) -> Example:
     if last.role == "user" and rng.random() < LOWER_CASE and len(messages) == 1:
         messages[-1] = replace(last, text=last.text.lower())
         calls = tuple(_lower_cased(c, last.text, example.tools) for c in calls)
-    elif last.role == "user" and rng.random() < 0.25:
+    elif last.role == "user" and rng.random() < 0.25 and not begins_with_value(example):
         change: Callable[[str], str] = rng.choice(
             (
                 lambda text: text.rstrip("."),
@@ -217,8 +219,11 @@ def _lower_cased(call: Call, text: str, tools: Sequence[Tool]) -> Call:
             return {name: lower(v, (inner.get("properties") or {}).get(name)) for name, v in value.items()}
         if isinstance(value, list):
             return [lower(v, inner.get("items")) for v in value]
-        said = isinstance(value, str) and value in text and not {"enum", "const", "pattern", "format"} & inner.keys()
-        return value.lower() if said and isinstance(value, str) else value
+        if not isinstance(value, str) or value not in text or {"enum", "const", "pattern", "format"} & inner.keys():
+            return value
+        # A member of an enum that is told in prose stays, and so does an ISO date with its T.
+        told = value in str(inner.get("description", "")) or re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]+", value)
+        return value if told else value.lower()
 
     arguments = {n: lower(v, schema["properties"].get(n)) for n, v in call.arguments.items()}
     return Call(call.name, arguments)

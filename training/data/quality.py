@@ -19,11 +19,12 @@ from training.data.example import Example
 from training.data.sources.grounding import mentions, tokens
 
 NGRAM = 8  # words in a row that an evaluation's request and ours must not share
+_DIGIT = "zero|one|two|three|four|five|six|seven|eight|nine"
 MONTHS = "january february march april may june july august september october november december".split()
 _SCALED = re.compile(r"(\d+(?:\.\d+)?)\s*(k|thousand|m|million|bn|billion)\b", re.IGNORECASE)
 _SCALES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "bn": 1e9, "billion": 1e9}
 _HOUR = re.compile(r"\b(\d{1,2})(?::\d\d)?\s*([ap])\.?m\b", re.IGNORECASE)
-_POINT = re.compile(r"([a-z-]+) point ([a-z]+(?: [a-z]+)*)", re.IGNORECASE)
+_POINT = re.compile(rf"([a-z-]+) point ((?:{_DIGIT})(?: (?:{_DIGIT}))*)\b", re.IGNORECASE)
 _DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::\d\d)?)?Z?")
 _CLOCK = re.compile(r"(\d\d):(\d\d)(?::\d\d)?")
 _IN_WORDS = {"quarter": "15", "half": "30", "noon": "12", "midnight": "0"}
@@ -149,7 +150,9 @@ def _leaves(value: Any, schema: Mapping[str, Any]) -> Iterator[tuple[Any, Mappin
 
 
 def _supports(said: str, value: str, schema: Mapping[str, Any]) -> bool:
-    if value in said or mentions(value, said):
+    if not value:
+        return False
+    if re.search(rf"(?<![^\W\d_]){re.escape(value)}(?![^\W\d_])", said) or mentions(value, said):
         return True
     # An enum told in the description only is said by meaning like any other.
     if value and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", str(schema.get("description", ""))):
@@ -162,7 +165,8 @@ def _supports(said: str, value: str, schema: Mapping[str, Any]) -> bool:
 
 
 def _day_said(said: str, year: int, month: int, day: int) -> bool:
-    words = _words(said)
+    other = rf"(?!{year}-{month:02d}-{day:02d})\b\d{{4}}-\d\d-\d\d|\b\d{{1,2}}:\d\d"
+    words = _words(re.sub(other, " ", said))
     return (
         str(year) in words
         and str(day) in words
@@ -173,6 +177,10 @@ def _day_said(said: str, year: int, month: int, day: int) -> bool:
 def _hour_said(said: str, hour: str, minute: str) -> bool:
     words = _words(said)
     hours = {str(int(hour)), str(int(hour) % 12 or 12)} | ({"0"} if hour == "00" else set())
+    morning = re.search(r"\d\s*a\.?m\b|morning|midnight", said, re.IGNORECASE)
+    later = re.search(r"\d\s*p\.?m\b|afternoon|evening|night\b|noon", said, re.IGNORECASE)
+    if (later and not morning) if int(hour) < 12 else (morning and not later and str(int(hour)) not in words - {"12"}):
+        return False
     return bool(hours & words) and (int(minute) == 0 or str(int(minute)) in words)
 
 

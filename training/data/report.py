@@ -88,7 +88,7 @@ def write_preview(examples: Sequence[Example], path: Path, count: int, seed: int
     """A page with `count` random examples; returns how many it has."""
     chosen = random.Random(seed).sample(list(examples), min(count, len(examples)))
     cards = "\n".join(_card(number, example) for number, example in enumerate(chosen, 1))
-    page = _PAGE.replace("{cards}", cards).replace("{count}", str(len(chosen)))
+    page = _PAGE.replace("{count}", str(len(chosen))).replace("{cards}", cards)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
     return len(chosen)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from model.types import Message, Tool
 from training.data.example import Call, Example
@@ -245,26 +246,41 @@ def speak(phrase: str, drawn: dict[str, Value], rng: random.Random) -> str:
 
 def compose(examples: Sequence[Example], rng: random.Random) -> Example:
     """One request out of several: their texts joined, their calls in order, their tools together."""
-    text = joined([e.messages[-1].text for e in examples], rng)
+    text = joined([(e.messages[-1].text, begins_with_value(e)) for e in examples], rng)
     tools = {t.name: t for e in examples for t in e.tools}
     calls = tuple(c for e in examples for c in e.calls)
     return Example(examples[0].source, examples[0].group, (Message("user", text),), tuple(tools.values()), calls)
 
 
-def joined(texts: Sequence[str], rng: random.Random) -> str:
-    """Several requests as one text."""
+def begins_with_value(example: Example) -> bool:
+    """Whether the request begins with a text that a call repeats: its first letter is not ours to change."""
+    text = example.messages[-1].text
+    return any(text.startswith(value) for call in example.calls for value in _texts(call.arguments))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
+
+
+def joined(texts: Sequence[tuple[str, bool]], rng: random.Random) -> str:
+    """Several requests as one text; of each, whether its first letter must stay."""
     within = rng.choice((" and ", ", and then ", "; ", " and also ", ", then "))
     between = rng.choice((" Also, ", " Then ", " After that, ", " And ", " "))
     sentences = rng.random() < 0.4
-    whole = texts[0].strip()
-    for text in texts[1:]:
+    whole = texts[0][0].strip()
+    for text, fixed in texts[1:]:
         whole = whole.rstrip(" .")
+        lowered = text if fixed else lower_first(text)
         if whole[-1:] in "?!":
-            whole += between + (text if between == " " else lower_first(text))
+            whole += between + (text if between == " " else lowered)
         elif sentences:
-            whole += "." + between + (text if between == " " else lower_first(text))
+            whole += "." + between + (text if between == " " else lowered)
         else:
-            whole += within + lower_first(text)
+            whole += within + lowered
     return whole if whole[-1:] in ".?!" or rng.random() < 0.4 else whole + "."
 
 

@@ -12,7 +12,7 @@ from model.prompt import dumps
 from model.types import Message, ToolCall
 from training.data.augment import ordered
 from training.data.example import Call, Example
-from training.data.scenarios.generators import Drawn, in_order
+from training.data.scenarios.generators import Drawn, in_order, is_timeline
 from training.data.scenarios.library import Chain, Domain, ScenarioTool, Wording, step_of
 from training.data.scenarios.phrasing import Phrasing, Said, Slot, fill
 
@@ -40,12 +40,12 @@ def single(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example:
 def missing(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example:
     """A request that lacks a required value: no call, unless the assistant asked and the user answered."""
     lacking = rng.choice(tool.missing)
-    drawn = draw_slots(tool, _slots(lacking.wording.phrasing), rng)
+    slots = _slots(lacking.wording.phrasing) + (_slots(lacking.answer) if lacking.answer else [])
+    drawn = draw_slots(tool, dict.fromkeys(slots), rng)
     text, stated = render(tool, lacking.wording, drawn, rng)
     if lacking.answer is None or lacking.ask is None or rng.random() < 0.4:
         return _example(domain, [Message("user", text)], [tool], [])
-    answered = draw_slots(tool, _slots(lacking.answer), rng, drawn)
-    answer, more = render(tool, Wording(lacking.answer, {}), answered, rng)
+    answer, more = render(tool, Wording(lacking.answer, {}), drawn, rng)
     arguments = ordered(_merged(stated, more), tool.tool.parameters)
     ask = _SLOT.sub(lambda m: drawn[m[1]].text if m[1] in drawn else m[0], lacking.ask)
     turns = [Message("user", text), Message("assistant", ask), Message("user", answer)]
@@ -66,7 +66,7 @@ def follow_up(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example
         wording = rng.choice(tool.then)
         text, changed = render(tool, wording, draw_slots(tool, _slots(wording.phrasing), rng, avoid=drawn), rng)
         merged = ordered(_merged(arguments, changed), tool.tool.parameters)
-        if merged != arguments:
+        if merged != arguments and _rises(tool, merged):
             break
     return _example(domain, [*turns, Message("user", text)], [tool], [Call(tool.tool.name, merged)])
 
@@ -148,6 +148,15 @@ def draw_slots(
         same.sort(key=lambda slot: order.index(slot) if slot in order else len(order))
         drawn.update(zip(same, in_order(kind, [drawn[s] for s in same], rng), strict=True))
     return drawn
+
+
+def _rises(tool: ScenarioTool, arguments: Mapping[str, Any]) -> bool:
+    """Whether the days, and the hours, of a call rise in the order of its parameters."""
+    for kind in dict.fromkeys(tool.draws.values()):
+        values = [str(v) for name, v in arguments.items() if tool.draws.get(name) is kind]
+        if is_timeline(kind) and values != sorted(values):
+            return False
+    return True
 
 
 def _identity(drawn: Drawn) -> set[str]:

@@ -106,6 +106,7 @@ def listed(item: Draw, fewest: int, most: int) -> Draw:
                 drawn.setdefault(str(one.value), one)
             if len(drawn) == wanted:
                 break
+        drawn = drawn or {"": one}
         said = [d.glued for d in drawn.values()]
         last = rng.choice((" and ", " and ", ", and ", ", ")) if len(said) > 2 else " and "
         text = said[0] if len(said) == 1 else ", ".join(said[:-1]) + last + said[-1]
@@ -145,6 +146,8 @@ def _numeric(name: str, arguments: str) -> Draw:
     low, high, step = matched.groups()
     if float(low) > float(high):
         raise GeneratorError(f"{name} {arguments}: the range is empty")
+    if step and float(step) == 0:
+        raise GeneratorError(f"{name} {arguments}: a step of nothing")
     if name == "number":
         return _number(float(low), float(high), step)
     if "." in f"{low}{high}{step or ''}":
@@ -190,6 +193,8 @@ def _numerals() -> RbnfEngine:
 @lru_cache(4_096)
 def words(value: float) -> str:
     """`value` in English words."""
+    if value < 0:
+        return f"minus {words(-value)}"
     return str(_numerals().format_number(value).text)
 
 
@@ -201,7 +206,7 @@ def _number(low: float, high: float, step: str | None) -> Draw:
             value = low + float(step) * rng.randint(0, int((high - low) / float(step) + 1e-9))
         else:
             value = min(high, max(low, round(rng.uniform(low, high), rng.choice((0, places, places, places + 1)))))
-        value = round(value, 6)
+        value = round(value, 6) + 0.0  # no minus zero
         text = f"{value:,.6f}" if value >= 1_000 and rng.random() < 0.5 else f"{value:.6f}"
         text = text.rstrip("0").rstrip(".")
         exact: float = int(value) if value == int(value) else value
@@ -486,9 +491,14 @@ _NAMED: dict[str, Draw] = {
 }
 
 
+def is_timeline(draw: Draw) -> bool:
+    """Whether the generator's values have an order in time that their text shows."""
+    return draw in (_date, _datetime, _time)
+
+
 def in_order(draw: Draw, drawn: Sequence[Drawn], rng: random.Random) -> list[Drawn]:
     """Several values of one request as people state them: hours rising, days rising and a few weeks apart."""
-    if len(drawn) < 2 or draw not in (_date, _datetime, _time):
+    if len(drawn) < 2 or not is_timeline(draw):
         return list(drawn)
     if draw is _time:
         return sorted(drawn, key=lambda d: str(d.value))

@@ -137,11 +137,12 @@ def load_library(folder: Path = FOLDER) -> tuple[Domain, ...]:
 def load_domain(path: Path) -> Domain:
     """One domain. Raises ScenarioError with everything that is wrong with it (see also `validate`)."""
     try:
-        spec = DomainSpec.model_validate(yaml.load(path.read_text(encoding="utf-8"), _Loader))
-    except yaml.YAMLError as error:
+        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        spec = DomainSpec.model_validate(raw)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ScenarioError(path, [f"not YAML: {' '.join(str(error).split())}"]) from None
     except ValidationError as error:
-        raise ScenarioError(path, [_located(e, path) for e in error.errors()]) from None
+        raise ScenarioError(path, [_located(e, raw) for e in error.errors()]) from None
     problems: list[str] = []
     lists = {**common_lists(), **_own_lists(spec.values, problems)}
     tools = {t.name: made for t in spec.tools if (made := _tool(t, lists, problems))}
@@ -175,7 +176,10 @@ def schema_draw(schema: Mapping[str, Any], lists: Mapping[str, Draw]) -> Draw:
         items = dict(schema.get("items") or {})
         if "values" in schema:
             items["values"] = schema["values"]
-        fewest, most = schema.get("minItems", LIST_LENGTH[0]), schema.get("maxItems", LIST_LENGTH[1])
+        fewest, most = (
+            schema.get("minItems", LIST_LENGTH[0]),
+            schema.get("maxItems", max(LIST_LENGTH[1], schema.get("minItems", 0))),
+        )
         return generators.listed(schema_draw(items, lists), max(1, fewest), min(max(fewest, LIST_LENGTH[1]), most))
     if "enum" in schema:
         declared = schema.get("values", [v for v in schema["enum"] if v is not None])
@@ -322,6 +326,9 @@ def _chain(
             step = step_of(slot, spec.steps)
             if step is None or step[0] in tools and step[1] not in tools[step[0]].draws:
                 problems.append(f"{where}: slot {{{slot}}} in {text!r} is no slot of the steps' own phrasings")
+        for path in implied:
+            if step_of(path, spec.steps) is None:
+                problems.append(f"{where}: `with` names {path}, which is no `<tool>.<parameter>` of the steps")
         say.append(Wording(phrasing, implied))
     if len(problems) > before:
         return None
@@ -348,15 +355,27 @@ def _schema(declared: Mapping[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def _located(error: Any, path: Path) -> str:
+def _located(error: Any, raw: Any) -> str:
     """A pydantic error as `tools[3] (set_mode).say: ...`."""
-    where = ""
+    where, at = "", raw
     for step in error["loc"]:
         if step in ("str", "WordingSpec", "MissingSpec"):
             continue
         where += f"[{step}]" if isinstance(step, int) else f".{step}" if where else str(step)
+        if isinstance(at, list) and isinstance(step, int) and step < len(at):
+            at = at[step]
+        else:
+            at = at.get(step) if isinstance(at, dict) else None
+        if (
+            where.startswith("tools[")
+            and where.endswith("]")
+            and isinstance(at, dict)
+            and isinstance(at.get("name"), str)
+            and "." not in where
+        ):
+            where += f" ({at['name']})"
     given = f": {error['input']!r}" if isinstance(error["input"], str | int | float | bool) else ""
-    return f"{where}: {error['msg']}{given}"
+    return f"{where or 'file'}: {error['msg']}{given}"
 
 
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
@@ -368,7 +387,7 @@ def _core_resolvers() -> Iterator[tuple[str, re.Pattern[str], list[str]]]:
     yield "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9_]*)$"), list("-+0123456789")
     yield (
         "tag:yaml.org,2002:float",
-        re.compile(r"^[-+]?(?:[0-9][0-9_]*)?\.?[0-9]+(?:[eE][-+]?[0-9]+)?$"),
+        re.compile(r"^[-+]?(?:(?:0|[1-9][0-9_]*)?\.[0-9]+|(?:0|[1-9][0-9_]*))(?:[eE][-+]?[0-9]+)?$"),
         list("-+0123456789."),
     )
     yield "tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]

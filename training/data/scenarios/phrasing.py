@@ -15,7 +15,7 @@ _MARKS = re.compile(r"\\(.)|([(){}\[\]|])", re.DOTALL)
 _GLUED_BEFORE = re.compile(r"[\w$€£¥#+/.-]$")
 _GLUED_AFTER = re.compile(r"^([\w%°$€£/'-]|\.\d)")
 # "on tomorrow" is nobody's English; a phrasing says "on {day}" for all kinds of days.
-_NO_ON = re.compile(r"(today|tomorrow|tonight|yesterday|noon|midnight|(next|this|last|every) \w+)$", re.IGNORECASE)
+_NO_ON = re.compile(r"((?i:today|tomorrow|tonight|yesterday|noon|midnight)|(next|this|last|every) \w+)$")
 
 
 class PhrasingError(ValueError):
@@ -87,13 +87,17 @@ def fill(pieces: list[str | Slot], said: Mapping[str, Said]) -> str:
             text = text[:-3]
         text = re.sub(r"\b([Aa])n? $", r"\1n " if _vowel(words) else r"\1 ", text) + words
     text = re.sub(r"\s+", " ", text).strip()
-    return re.sub(r"\s+([,.?!])", r"\1", text).lstrip(",;. ")
+    text = re.sub(r"\s+([,.?!]+)(?=[\s)]|$)", r"\1", text)
+    return re.sub(r"^(?:[,;.]\s+)+", "", text)
 
 
 def _vowel(words: str) -> bool:
     return bool(
-        re.match(r"[aei]|o(?!ne\b|nce\b)|u(?!ni|se|su|tens|ti)|8|11\b|18\b|[AEFHILMNORSX](?![a-z])", words)
-    ) or bool(re.match(r"[AEIO][a-z]|U(?!ni|se|su|ti|kr|ru)[a-z]", words))
+        re.match(
+            r"[ai]|hour|honest|honou?r\b|heir|e(?!u)|o(?!ne\b|nce\b)|u(?!ni|se|su|tens|ti)|8|11\b|18\b|[AEFHILMNORSX](?![a-z])",
+            words,
+        )
+    ) or bool(re.match(r"[AIO][a-z]|E(?!u)[a-z]|U(?!ni|se|su|ti|kr|ru)[a-z]", words))
 
 
 def _tokens(source: str) -> Iterator[tuple[bool, str]]:

@@ -83,7 +83,7 @@ def check_tool(domain: Domain, tool: ScenarioTool) -> list[str]:
     for parameter in properties:
         if parameter not in reachable:
             problems.append(f"{name}: no phrasing ever says {parameter}")
-    for wording in (*tool.say, *tool.then):
+    for wording in (*tool.say, *tool.then, *(lacking.wording for lacking in tool.missing)):
         problems += _implied_slots(name, wording)
     if problems:
         return problems
