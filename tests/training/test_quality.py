@@ -18,7 +18,9 @@ from tests.training.domains import small_library
 from training.data.example import Call, Example
 from training.data.quality import NGRAM, Decontamination, Duplicates, unsupported
 from training.data.scenarios import draw
-from training.data.scenarios.generators import named, say_date, say_integer, say_time
+from training.data.scenarios.generators import named
+from training.data.scenarios.numerals import say_integer
+from training.data.scenarios.times import say_date, say_time
 
 TEXT = {"type": "string"}
 NUMBER = {"type": "number"}

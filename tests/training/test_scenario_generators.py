@@ -14,24 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data.scenarios import generators
-from training.data.scenarios.generators import (
-    Drawn,
-    GeneratorError,
-    by_meaning,
-    code,
-    in_order,
-    in_words,
-    listed,
-    named,
-    names,
-    one_of,
-    ordinal,
-    say_date,
-    say_integer,
-    say_time,
-    words,
-)
+from training.data.scenarios.drawn import Drawn, GeneratorError
+from training.data.scenarios.generators import by_meaning, in_words, listed, named, names, one_of
+from training.data.scenarios.numerals import say_integer, words
+from training.data.scenarios.things import code
+from training.data.scenarios.times import MONTHS, in_order, ordinal, say_date, say_time
 from training.data.sources.grounding import tokens
 
 SEEDS = st.integers(0, 100_000)
@@ -294,7 +281,7 @@ def test_a_code_has_its_pattern(pattern: str, form: str) -> None:
         ("version", r"v?\d+\.\d+(\.\d+)?"),
         ("phone", r"[+\d() -]{8,17}"),
         ("path", r"[~./\w-]+"),
-        ("month", "|".join(generators.MONTHS)),
+        ("month", "|".join(MONTHS)),
         ("person", r".+ .+"),
         ("job", r"[a-z -]+"),
     ],

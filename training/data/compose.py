@@ -15,7 +15,7 @@ from model.types import Message, Tool
 from training.data.augment import Variant, make_variant
 from training.data.example import Call, Example
 from training.data.scenarios import draw
-from training.data.scenarios.generators import Draw
+from training.data.scenarios.drawn import Draw
 from training.data.scenarios.library import Domain, ScenarioTool, common_lists
 from training.data.sources.naming import words
 from training.data.synthesis import begins_with_value

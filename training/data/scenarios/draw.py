@@ -12,9 +12,10 @@ from model.prompt import dumps
 from model.types import Message, ToolCall
 from training.data.augment import ordered
 from training.data.example import Call, Example
-from training.data.scenarios.generators import Drawn, in_order, is_timeline
+from training.data.scenarios.drawn import Drawn
 from training.data.scenarios.library import Chain, Domain, ScenarioTool, Wording, step_of
 from training.data.scenarios.phrasing import Phrasing, Said, Slot, fill
+from training.data.scenarios.times import in_order, is_timeline
 
 SOURCE = "scenarios"
 _SLOT = re.compile(r"\{([^{}]+)\}")

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from model.types import Tool
 from training.data.scenarios import generators
-from training.data.scenarios.generators import Draw, Drawn, GeneratorError
+from training.data.scenarios.drawn import Draw, Drawn, GeneratorError, as_said
 from training.data.scenarios.phrasing import Phrasing, PhrasingError, Said, Slot, fill
 
 FOLDER = Path(__file__).parents[2] / "scenarios"
@@ -226,7 +226,7 @@ def _templates(phrasings: Sequence[Phrasing], lists: Mapping[str, Draw]) -> Draw
         said = {p.name: resolve(p.name, lists)(rng) for p in pieces if isinstance(p, Slot)}
         return fill(pieces, {name: Said(drawn.text, drawn.glued) for name, drawn in said.items()})
 
-    return generators.as_said(make)
+    return as_said(make)
 
 
 def _own_lists(values: Mapping[str, Any], problems: list[str]) -> dict[str, Draw]:
