@@ -116,47 +116,29 @@ def _route_loss(
     network: Network, batch: Batch, query: Encoded, tool: Encoded, filled: Decoded
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy of each slot's softmax; every candidate is one decoder step, as in serving."""
-    row, chosen, none = batch.route_row, batch.route_tool.clamp(min=0), batch.route_tool == NO_TOOL
-    lengths = torch.where(none, 0, (batch.tool_ids != PAD).sum(1)[chosen])
-    order = lengths.argsort()
-    without = int(none.sum())  # NONE reads no tool; the others read theirs, in groups of like length
-    parts = [order[:without], *order[without:].tensor_split(ROUTE_GROUPS)]
-    scores = torch.cat(
-        [
-            _route_scores(
-                network,
-                batch,
-                query,
-                tool,
-                filled,
-                row[p],
-                chosen[p],
-                none[p],
-                batch.route_start[p],
-                int(lengths[p].max()),
-            )
-            for p in parts
-            if len(p)
-        ]
-    )[order.argsort()]  # [N]
+    scores = route_scores(network, batch, query, tool, filled)
     slots = scores[batch.route_index.clamp(min=0)].masked_fill(batch.route_index == NO_TOOL, MASKED)  # [R, C+1]
     accuracy = (slots.argmax(-1) == batch.route_target).float().mean()
     return F.cross_entropy(slots, batch.route_target), accuracy
 
 
-def _route_scores(
-    network: Network,
-    batch: Batch,
-    query: Encoded,
-    tool: Encoded,
-    filled: Decoded,
-    row: Tensor,
-    chosen: Tensor,
-    none: Tensor,
-    start: Tensor,
-    length: int,
+def route_scores(network: Network, batch: Batch, query: Encoded, tool: Encoded, filled: Decoded) -> Tensor:
+    """The score [N] of every route row, taken in groups of like tool length: NONE reads no tool at all."""
+    lengths = (batch.tool_ids != PAD).sum(1)[batch.route_tool.clamp(min=0)]
+    lengths = torch.where(batch.route_tool == NO_TOOL, 0, lengths)
+    order = lengths.argsort()
+    without = int((lengths == 0).sum())
+    groups = [g for g in (order[:without], *order[without:].tensor_split(ROUTE_GROUPS)) if len(g)]
+    scores = [_group_scores(network, batch, query, tool, filled, g, int(lengths[g].max())) for g in groups]
+    return torch.cat(scores)[order.argsort()]
+
+
+def _group_scores(
+    network: Network, batch: Batch, query: Encoded, tool: Encoded, filled: Decoded, group: Tensor, length: int
 ) -> Tensor:
-    """Scores [n] of route rows whose tools have at most `length` tokens."""
+    """Scores [n] of the route rows `group` [n], whose tools have at most `length` tokens."""
+    row, start = batch.route_row[group], batch.route_start[group]
+    none, chosen = batch.route_tool[group] == NO_TOOL, batch.route_tool[group].clamp(min=0)
     keys = torch.cat((_gather(query.keys, row), _gather(tool.keys[:, :, :length], chosen)), dim=2)
     values = torch.cat((_gather(query.values, row), _gather(tool.values[:, :, :length], chosen)), dim=2)
     reads = torch.cat((batch.query_ids[row] != PAD, batch.tool_ids[chosen, :length] != PAD), dim=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from tests.training import corpus  # noqa: E402
 from training import loss as module  # noqa: E402
 from training.data import batches  # noqa: E402
 from training.data.batches import NO_TOOL, Batch, build_batch  # noqa: E402
-from training.loss import CONTRASTIVE_TEMPERATURE, Losses, compute_losses  # noqa: E402
+from training.loss import CONTRASTIVE_TEMPERATURE, Losses, _gather, compute_losses, route_scores  # noqa: E402
 
 ROWS = 21
 EXAMPLES, TOOLS = corpus.encode(corpus.examples(ROWS, seed=1))
@@ -43,17 +44,16 @@ def batch() -> Batch:
 @pytest.fixture(scope="module")
 def computed(batch: Batch) -> tuple[Losses, list[float]]:
     """The losses of `batch`, and the score of each of its route rows."""
-    net, scores = network(), []
-    original = net.decoder.route_scores
+    scores: list[float] = []
 
-    def record(hidden: Tensor, similarity: Tensor) -> Tensor:
-        result = original(hidden, similarity)
+    def record(*arguments: Any) -> Tensor:
+        result = route_scores(*arguments)
         scores.extend(result.tolist())
         return result
 
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
-        patch.setattr(net.decoder, "route_scores", record)
-        losses, _ = compute_losses(net, batch, TWINS)
+        patch.setattr("training.loss.route_scores", record)
+        losses, _ = compute_losses(network(), batch, TWINS)
     return losses, scores
 
 
@@ -279,3 +279,14 @@ def test_tools_encoded_in_groups_are_the_same(batch: Batch) -> None:
     for a, b in ((grouped.keys, plain.keys), (grouped.values, plain.values)):
         torch.testing.assert_close(a[:, real], b[:, real])
     torch.testing.assert_close(grouped.copy_keys[real], plain.copy_keys[real])
+
+
+def test_gathered_rows_have_the_gradients_of_index_select() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(5, 7, 3, 4, generator=generator, requires_grad=True)
+    index = torch.tensor([2, 2, 0, 6, 2, 5])
+    gradient = torch.randn(5, 6, 3, 4, generator=generator)
+    assert torch.equal(_gather(x, index), x.index_select(1, index))
+    [ours] = torch.autograd.grad(_gather(x, index), x, gradient)
+    [theirs] = torch.autograd.grad(x.index_select(1, index), x, gradient)
+    torch.testing.assert_close(ours, theirs)

@@ -27,7 +27,10 @@ _HOUR = re.compile(r"\b(\d{1,2})(?::\d\d)?\s*([ap])\.?m\b", re.IGNORECASE)
 _POINT = re.compile(rf"([a-z-]+) point ((?:{_DIGIT})(?: (?:{_DIGIT}))*)\b", re.IGNORECASE)
 _DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::\d\d)?)?Z?")
 _CLOCK = re.compile(r"(\d\d):(\d\d)(?::\d\d)?")
-_IN_WORDS = {"quarter": "15", "half": "30", "noon": "12", "midnight": "0"}
+_HALF_DAY = re.compile(r"\b(\d{1,2})(?::(\d\d))?\s*([ap])\.?m\b", re.IGNORECASE)
+_DIGITAL = re.compile(r"(?<![\d:.])(\d{1,2}):(\d\d)(?!\d)")
+_PAST = re.compile(r"(?:\b(half|quarter) past )?\b(\d{1,2})(?: o clock)?(?: in the (morning|afternoon|evening))")
+_BARE = re.compile(r"\b(?:at|by|from|until|till|to|around|before|after|past) (\d{1,2})\b(?! in the)")
 
 
 def unsupported(example: Example) -> str | None:
@@ -167,21 +170,41 @@ def _supports(said: str, value: str, schema: Mapping[str, Any]) -> bool:
 def _day_said(said: str, year: int, month: int, day: int) -> bool:
     other = rf"(?!{year}-{month:02d}-{day:02d})\b\d{{4}}-\d\d-\d\d|\b\d{{1,2}}:\d\d"
     words = _words(re.sub(other, " ", said))
-    return (
-        str(year) in words
-        and str(day) in words
-        and (MONTHS[month - 1][:3] in {w[:3] for w in words} or str(month) in words)
-    )
+    named = MONTHS[month - 1][:3] in {w[:3] for w in words if w.isalpha()}
+    # The month as a number counts in a numeric date only: "10 Aug 2023" is no day of October.
+    numeric = rf"\b{year}-{month:02d}-|\b0?{month}/\d+/{year}\b|\b\d+[./]0?{month}[./]{year}\b"
+    return str(year) in words and str(day) in words and (named or bool(re.search(numeric, said)))
 
 
 def _hour_said(said: str, hour: str, minute: str) -> bool:
-    words = _words(said)
-    hours = {str(int(hour)), str(int(hour) % 12 or 12)} | ({"0"} if hour == "00" else set())
-    morning = re.search(r"\d\s*a\.?m\b|morning|midnight", said, re.IGNORECASE)
-    later = re.search(r"\d\s*p\.?m\b|afternoon|evening|night\b|noon", said, re.IGNORECASE)
-    if (later and not morning) if int(hour) < 12 else (morning and not later and str(int(hour)) not in words - {"12"}):
-        return False
-    return bool(hours & words) and (int(minute) == 0 or str(int(minute)) in words)
+    return (int(hour), int(minute)) in _hours(said)
+
+
+@lru_cache(64)
+def _hours(said: str) -> frozenset[tuple[int, int]]:
+    """Every (hour, minute) that is said; both halves of the day where nothing tells them apart."""
+    found: set[tuple[int, int]] = set()
+
+    def add(hour: str, minute: str, half: str) -> None:
+        if half in ("", "a", "morning"):
+            found.add((int(hour) % 12, int(minute or 0)))
+        if half in ("", "p", "afternoon", "evening"):
+            found.add((int(hour) % 12 + 12, int(minute or 0)))
+
+    for hour, minute, half in _HALF_DAY.findall(said):
+        add(hour, minute, half.lower())
+    for hour, minute in _DIGITAL.findall(_HALF_DAY.sub(" ", said)):
+        found.add((int(hour), int(minute)))
+        if hour[0] != "0" and int(hour) <= 12:
+            add(hour, minute, "")
+    spelled = " ".join(tokens(said))
+    for past, hour, half in _PAST.findall(spelled):
+        add(hour, {"half": "30", "quarter": "15"}.get(past, "0"), half)
+    for hour in _BARE.findall(spelled):
+        add(hour, "0", "")
+    found |= {(12, 0)} if "noon" in spelled.split() else set()
+    found |= {(0, 0)} if "midnight" in spelled.split() else set()
+    return frozenset(found)
 
 
 @lru_cache(64)
@@ -190,7 +213,6 @@ def _words(said: str) -> frozenset[str]:
     apart = re.sub(r"(?<=\d)[.:T-](?=\d)", " ", said)
     apart = re.sub(r"(?<=\d)(?=[a-zA-Z])", " ", apart)
     found = set(tokens(apart))
-    found |= {number for word, number in _IN_WORDS.items() if word in found}
     return frozenset(str(int(w)) if w.isdigit() else w for w in found)
 
 
