@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -164,8 +163,3 @@ def evaluate(network: Network, batches: list[Batch], twins: Tensor) -> dict[str,
         rows.append(torch.stack([x.float() for x in losses]))
     network.train()
     return dict(zip(Losses._fields, torch.stack(rows).mean(0).tolist(), strict=True))
-
-
-def with_steps(config: TrainConfig, steps: int | None) -> TrainConfig:
-    """`config` with another number of steps, when one is given."""
-    return config if steps is None else replace(config, steps=steps)

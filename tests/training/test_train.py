@@ -19,7 +19,7 @@ from training import train as module  # noqa: E402
 from training.checkpoint import load_checkpoint, load_network, save_checkpoint  # noqa: E402
 from training.config import ModelConfig, TrainConfig  # noqa: E402
 from training.data.example import Call, Example  # noqa: E402
-from training.train import make_optimizer, set_learning_rate, train, training_step, with_steps  # noqa: E402
+from training.train import make_optimizer, set_learning_rate, train, training_step  # noqa: E402
 
 CONFIG = TrainConfig(
     steps=160, rows=16, candidates=2, decoder_lr=3e-3, encoder_lr=3e-3, warmup=10, eval_every=160, anchor_weight=0.0
@@ -203,11 +203,6 @@ def test_learning_rate(step: int, factor: float) -> None:
     set_learning_rate(optimizer, step, TrainConfig(steps=100, warmup=10, decay=0.3))
     for group in optimizer.param_groups:
         assert group["lr"] == pytest.approx(factor * group["base_lr"])
-
-
-def test_with_steps() -> None:
-    assert with_steps(CONFIG, None) is CONFIG
-    assert with_steps(CONFIG, 7) == replace(CONFIG, steps=7)
 
 
 def test_a_picture_is_drawn(tmp_path: Path) -> None:
