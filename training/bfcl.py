@@ -10,20 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from model.types import Message, Role, Tool
+from training.scoring import Accepted
 
 CATEGORIES = ("simple_python", "multiple", "parallel", "parallel_multiple", "irrelevance")
-_TYPES = {"dict": "object", "float": "number", "tuple": "array"}
+_TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": "string"}  # as the leaderboard itself has it
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 
 
 @dataclass(frozen=True)
 class Question:
-    """One question. `answers` is None when no call is right; else per call its name and the accepted values."""
+    """One question. `answers` is None when no call is right."""
 
     id: str
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...]
-    answers: tuple[tuple[str, dict[str, list[Any]]], ...] | None
+    answers: tuple[Accepted, ...] | None
 
 
 def load_category(folder: Path, category: str) -> Iterator[Question]:
@@ -38,7 +39,8 @@ def load_category(folder: Path, category: str) -> Iterator[Question]:
             Tool(tool_name(f["name"]), f["description"], json_schema(f["parameters"])) for f in row["function"]
         )
         truth = answers.get(row["id"])
-        gold = None if truth is None else tuple((tool_name(n), a) for call in truth for n, a in call.items())
+        declared = {f["name"]: f["parameters"] for f in row["function"]}
+        gold = None if truth is None else tuple(_accepted(n, a, declared[n]) for call in truth for n, a in call.items())
         yield Question(row["id"], messages, tools, gold)
 
 
@@ -48,7 +50,7 @@ def tool_name(name: str) -> str:
 
 
 def json_schema(schema: Any) -> Any:
-    """BFCL's dialect as JSON Schema: its type names; `any` is no type; `optional` is no keyword."""
+    """BFCL's dialect as JSON Schema: its type names; `optional` is no keyword."""
     if isinstance(schema, list):
         return [json_schema(s) for s in schema]
     if not isinstance(schema, Mapping):
@@ -62,9 +64,11 @@ def json_schema(schema: Any) -> Any:
         out["properties"] = {name: json_schema(s) for name, s in schema["properties"].items()}
     if isinstance(kind := out.get("type"), str):
         out["type"] = _TYPES.get(kind, kind)
-        if kind == "any":
-            del out["type"]
     return out
+
+
+def _accepted(name: str, answers: dict[str, list[Any]], declared: Mapping[str, Any]) -> Accepted:
+    return Accepted(tool_name(name), answers, declared["properties"], declared["required"])
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

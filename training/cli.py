@@ -3,34 +3,108 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from training.data.cli import ARTIFACT, RUNS, SHARDS, data
 
 
 def train(argv: Sequence[str]) -> int:
     """`bodkin train`: the training loop; resumes a run that was stopped."""
-    from training.config import TrainConfig
+    from training.config import ModelConfig, TrainConfig
 
     defaults = TrainConfig()
     parser = argparse.ArgumentParser(
-        prog="bodkin train", description="Train on prepared shards; resumes a stopped run."
+        prog="bodkin train",
+        description="Train on prepared shards; resumes a stopped run. On N GPUs: "
+        "torchrun --nproc-per-node N -m -- training train --accumulate N ... "
+        "(behind --, because torchrun would take --run for an option of its own)",
     )
     parser.add_argument("--shards", type=Path, default=SHARDS)
     parser.add_argument("--run", type=Path, default=RUNS / "base", help="folder of checkpoint, history and plot")
-    parser.add_argument("--init", default="minilm", help="minilm, random, or a safetensors file")
-    for name in ("steps", "rows", "candidates", "warmup", "eval_every", "seed"):
+    parser.add_argument(
+        "--init", default="minilm", help="minilm, random, an artifact folder, a checkpoint.pt or a safetensors file"
+    )
+    parser.add_argument("--size", choices=("base", "tiny"), default="base", help="tiny: to try things out in seconds")
+    end = parser.add_mutually_exclusive_group()
+    end.add_argument("--steps", type=int, default=defaults.steps)
+    end.add_argument(
+        "--time-limit", type=float, default=defaults.time_limit, metavar="MINUTES", help="train so long instead"
+    )
+    parser.add_argument("--rows", type=int, default=defaults.rows, help="examples per micro-batch")
+    parser.add_argument("--accumulate", type=int, default=defaults.accumulate, help="micro-batches per step")
+    for name in ("candidates", "warmup", "eval_every", "seed"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(defaults, name))
     for name in ("decoder_lr", "encoder_lr", "decay", "checkpoint_minutes"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(defaults, name))
+    parser.add_argument("--optimizer", choices=("adamw", "muon"), default=defaults.optimizer)
+    parser.add_argument("--precision", choices=("bf16", "fp32"), default=defaults.precision)
     options = vars(parser.parse_args(argv))
 
+    from model.tokenizer import Tokenizer
     from training.train import train as run
 
-    shards, folder, init = options.pop("shards"), options.pop("run"), options.pop("init")
-    return _explained("train", lambda: run(shards, folder, TrainConfig(**options), init=init))
+    shards, folder, init, size = (options.pop(name) for name in ("shards", "run", "init", "size"))
+
+    def start() -> None:
+        vocab_size = Tokenizer.load(shards / "tokenizer.json").vocab_size
+        model = ModelConfig.tiny(vocab_size) if size == "tiny" else ModelConfig(vocab_size)
+        run(shards, folder, TrainConfig(**options), model, init=init)
+
+    return _explained("train", start)
+
+
+def ablate(argv: Sequence[str]) -> int:
+    """`bodkin ablate`: train variants of the recipe with equal budgets, and compare them."""
+    from training.config import ModelConfig, TrainConfig
+
+    defaults = TrainConfig()
+    parser = argparse.ArgumentParser(
+        prog="bodkin ablate",
+        description="Train the recipe, and variants of it with one choice undone, each on the same budget; write "
+        "ablations.md and ablations.png. Goes on where it was stopped.",
+    )
+    parser.add_argument("--list", action="store_true", help="say what variants there are, and end")
+    parser.add_argument("--variants", nargs="+", default=[], metavar="NAME", help="beside the baseline (default: all)")
+    parser.add_argument("--shards", type=Path, default=SHARDS)
+    parser.add_argument("--out", type=Path, default=RUNS / "ablations", help="folder of the report, and of each run's")
+    parser.add_argument("--init", default="minilm", help="what all but random-start start from, as of bodkin train")
+    parser.add_argument("--size", choices=("base", "tiny"), default="base", help="tiny: to try things out in seconds")
+    parser.add_argument("--steps", type=int, default=2000)
+    for name in ("rows", "accumulate", "candidates", "seed"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(defaults, name))
+    parser.add_argument("--warmup", type=int, help="steps (default: a tenth of them, at most 200)")
+    parser.add_argument("--eval-every", type=int, help="steps between two points of the curves (default: a tenth)")
+    for name in ("decoder_lr", "encoder_lr", "decay"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(defaults, name))
+    parser.add_argument("--precision", choices=("bf16", "fp32"), default=defaults.precision)
+    options = vars(parser.parse_args(argv))
+
+    import torch
+
+    from model.tokenizer import Tokenizer
+    from training.ablate import VARIANTS, Setup
+    from training.ablate import ablate as run
+
+    if options.pop("list"):
+        for variant in VARIANTS:
+            print(f"{variant.name:16}{variant.differs}")
+        return 0
+    names, shards, out, init, size = (options.pop(name) for name in ("variants", "shards", "out", "init", "size"))
+    tenth = max(1, options["steps"] // 10)
+    options["warmup"] = options["warmup"] or min(defaults.warmup, tenth)
+    options["eval_every"] = options["eval_every"] or tenth
+
+    def start() -> None:
+        vocab_size = Tokenizer.load(shards / "tokenizer.json").vocab_size
+        model = ModelConfig.tiny(vocab_size) if size == "tiny" else ModelConfig(vocab_size)
+        optimizer: Literal["muon", "adamw"] = "muon" if hasattr(torch.optim, "Muon") else "adamw"
+        run(shards, out, Setup(model, TrainConfig(**options, optimizer=optimizer), init), names)
+
+    return _explained("ablate", start)
 
 
 def init(argv: Sequence[str]) -> int:
@@ -73,7 +147,7 @@ def export(argv: Sequence[str]) -> int:
         checkpoint = options.run / "checkpoint.pt"
         state = load_checkpoint(checkpoint)
         info = {
-            "trained": {"steps": state["step"], "examples": state["step"] * state["train_config"]["rows"]},
+            "trained": {"steps": state["step"], "examples": state["history"][-1]["examples"]},
             "data_sha256": load_description(options.shards)["sha256"],
         }
         tokenizer = Tokenizer.load(options.shards / "tokenizer.json")
@@ -88,13 +162,22 @@ def evaluate(argv: Sequence[str]) -> int:
     """`bodkin eval`: score an artifact on held-out requests and BFCL."""
     from training.bfcl import CATEGORIES
 
+    prepared = [path for name in ("heldout", "scenarios") if (path := SHARDS / f"{name}.jsonl.gz").exists()]
     parser = argparse.ArgumentParser(prog="bodkin eval", description="Score an artifact through the serving engine.")
     parser.add_argument("--artifact", type=Path, default=ARTIFACT)
     parser.add_argument(
-        "--requests", type=Path, nargs="+", default=[], help=f"held-out requests, such as {SHARDS / 'heldout.jsonl.gz'}"
+        "--requests", type=Path, nargs="*", default=prepared, help=f"held-out requests (default: those in {SHARDS})"
     )
-    parser.add_argument("--bfcl", type=Path, help="folder with BFCL_v4_*.json")
+    parser.add_argument(
+        "--bfcl",
+        type=Path,
+        default=os.environ.get("BODKIN_EVAL_DIR"),
+        help="folder with BFCL_v4_*.json (default $BODKIN_EVAL_DIR)",
+    )
     parser.add_argument("--categories", nargs="+", choices=CATEGORIES, default=list(CATEGORIES), metavar="CATEGORY")
+    parser.add_argument("--compare", type=Path, metavar="ARTIFACT", help="answer with this one too, and compare")
+    parser.add_argument("--markdown", type=Path, help="write the tables to this Markdown file")
+    parser.add_argument("--failures", type=Path, help="write the failures to this HTML page")
     parser.add_argument("--report", type=Path, help="write scores and failures to this JSON file")
     parser.add_argument("--record", action="store_true", help="write the scores into the artifact's manifest")
     parser.add_argument("--threads", type=int, default=2)
@@ -102,26 +185,59 @@ def evaluate(argv: Sequence[str]) -> int:
     if not options.requests and not options.bfcl:
         parser.error("nothing to score: give --requests, --bfcl or both")
 
+    from training.evaluate import evaluate as run
+
+    bfcl = Path(options.bfcl) if options.bfcl else None
+    return _explained(
+        "eval",
+        lambda: run(
+            options.artifact,
+            requests=options.requests,
+            bfcl=bfcl,
+            categories=options.categories,
+            other=options.compare,
+            threads=options.threads,
+            markdown=options.markdown,
+            failures=options.failures,
+            report=options.report,
+            record=options.record,
+        ),
+    )
+
+
+def calibrate(argv: Sequence[str]) -> int:
+    """`bodkin calibrate`: fit an artifact's confidence on held-out requests, into its manifest."""
+    parser = argparse.ArgumentParser(
+        prog="bodkin calibrate", description="Fit the confidence of an artifact on requests it was not trained on."
+    )
+    parser.add_argument("--artifact", type=Path, default=ARTIFACT, help="its manifest gets the calibration")
+    parser.add_argument(
+        "--requests",
+        type=Path,
+        nargs="+",
+        default=[SHARDS / "heldout.jsonl.gz", SHARDS / "scenarios.jsonl.gz"],
+        help="held-out requests; by default those of `bodkin data prepare`",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for reliability.png and risk_coverage.png")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args(argv)
+
     from model import load_engine
-    from model.manifest import add_info
+    from training.calibrate import calibrate as fit
+    from training.calibrate import record, table
+    from training.calibration_plot import plot_calibration
     from training.data.prepare import read_requests
-    from training.evaluate import Score, evaluate_bfcl, evaluate_requests, table, write_report
 
     def run() -> None:
         engine = load_engine(options.artifact, options.threads)
-        scores: dict[str, Score] = {}
-        for path in options.requests:
-            found = evaluate_requests(engine, read_requests(path))
-            scores |= {f"{path.name.split('.')[0]}/{name}": score for name, score in found.items()}
-        if options.bfcl:
-            scores |= {f"bfcl/{k}": v for k, v in evaluate_bfcl(engine, options.bfcl, options.categories).items()}
-        print(table(scores))
-        if options.report:
-            write_report(options.report, scores)
-        if options.record:
-            add_info(options.artifact, {"scores": {name: score.summary() for name, score in scores.items()}})
+        report = fit(engine, [example for path in options.requests for example in read_requests(path)])
+        print(table(report))
+        options.out.mkdir(parents=True, exist_ok=True)
+        plot_calibration(options.out, report)
+        record(options.artifact, report, engine.manifest.files)
+        print(f"\n{options.artifact / 'manifest.json'}: calibrated; pictures in {options.out}")
 
-    return _explained("eval", run)
+    return _explained("calibrate", run)
 
 
 def params(argv: Sequence[str]) -> int:
@@ -148,9 +264,11 @@ def params(argv: Sequence[str]) -> int:
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "data": data,
     "train": train,
+    "ablate": ablate,
     "init": init,
     "export": export,
     "eval": evaluate,
+    "calibrate": calibrate,
     "params": params,
 }
 

@@ -1,115 +1,101 @@
-"""Scores an artifact through the engine that serves it: held-out requests and the Berkeley leaderboard's categories."""
+"""`bodkin eval`: every set through the engine that serves, retrieval, and the tables and files made of it."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from model.errors import RequestError
-from model.types import Engine, GenerationRequest, GenerationResult, Message, Tool
-from training.bfcl import load_category
+from model import load_engine
+from model.manifest import add_info
 from training.data.example import Example
-from training.scoring import accepted, matched, same_value
+from training.data.prepare import read_requests
+from training.evaluation.failures import write_failures
+from training.evaluation.outcome import Outcome, Task, answer
+from training.evaluation.retrieval import Recall, load_encoder, recall
+from training.evaluation.scores import compare, score, write_report
+from training.evaluation.sets import bfcl_tasks, held_out_tasks
+from training.evaluation.tables import (
+    as_markdown,
+    as_text,
+    comparison_table,
+    error_table,
+    retrieval_table,
+    score_table,
+)
 
-MAX_FAILURES = 200  # kept per set, for reading
 
+def evaluate(
+    artifact: Path,
+    *,
+    requests: Sequence[Path],
+    bfcl: Path | None,
+    categories: Sequence[str],
+    other: Path | None,
+    threads: int,
+    markdown: Path | None,
+    failures: Path | None,
+    report: Path | None,
+    record: bool,
+) -> None:
+    """Score and print.
 
-@dataclass
-class Score:
-    """Counts of one set. `tool` right: the same names, in any order (none when none is due). `exact`: arguments too."""
-
-    total: int = 0
-    tool: int = 0
-    exact: int = 0
-    errors: Counter[str] = field(default_factory=Counter)
-    failures: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, tool: bool, exact: bool, error: str, failure: dict[str, Any]) -> None:
-        self.total += 1
-        self.tool += tool
-        self.exact += exact
-        if not exact:
-            self.errors[error] += 1
-            if len(self.failures) < MAX_FAILURES:
-                self.failures.append({"error": error, **failure})
-
-    def summary(self) -> dict[str, Any]:
-        share = {"tool": self.tool / self.total, "exact": self.exact / self.total} if self.total else {}
-        return {
-            "total": self.total,
-            **{k: round(v, 4) for k, v in share.items()},
-            "errors": dict(self.errors.most_common()),
+    Args:
+        artifact: the folder to score.
+        requests: files of held-out requests; a set is named by its file.
+        bfcl: the leaderboard's data, of which `categories` are scored.
+        other: a second artifact to answer the same requests, for comparison; nothing else is written of it.
+        threads: of ONNX Runtime.
+        markdown, failures, report: files to write.
+        record: put the scores into the artifact's manifest.
+    """
+    sets = {path.name.split(".")[0]: read_requests(path) for path in requests}
+    if len(sets) < len(requests):
+        raise ValueError("two files of requests have the same name, and their scores would be mixed up: rename one")
+    tasks = [task for name, examples in sets.items() for task in held_out_tasks(name, examples)]
+    if bfcl:
+        tasks += bfcl_tasks(bfcl, categories)
+    outcomes = _answer(artifact, tasks, threads)
+    scores = score(outcomes)
+    tables = [score_table(scores), error_table(scores)]
+    more: dict[str, Any] = {}
+    if sets:
+        found = _retrieve(artifact, sets, threads)
+        more["retrieval"] = {
+            name: {
+                str(n): {f"@{k}": round(r.share(k), 4) for k in sorted(r.found)} for n, r in sizes.items() if r.total
+            }
+            for name, sizes in found.items()
         }
+        tables.append(retrieval_table(found))
+    compared = compare(outcomes, _answer(other, tasks, threads)) if other else {}
+    if other:
+        tables.append(comparison_table(compared, str(artifact), str(other)))
+    print(as_text(tables))
+    if markdown:
+        markdown.parent.mkdir(parents=True, exist_ok=True)
+        markdown.write_text(as_markdown(tables), encoding="utf-8")
+    if failures:
+        print(f"\n{failures}: {write_failures(failures, outcomes, str(artifact))} failures to read")
+    if report:
+        rows = {"comparison": {row: {**asdict(c), "p": c.p} for row, c in compared.items()}} if compared else {}
+        write_report(report, outcomes, more | rows)
+    if record:
+        add_info(artifact, {"scores": {name: s.summary() for name, s in scores.items()}, **more})
 
 
-def evaluate_requests(engine: Engine, examples: Sequence[Example]) -> dict[str, Score]:
-    """Scores per source, of the irrelevant ones apart, and of "all"."""
-    scores: dict[str, Score] = defaultdict(Score)
-    for e in tqdm(examples, desc="held-out requests", unit="request"):
-        gold = [(c.name, c.arguments) for c in e.calls]
-        calls, refused = _answer(engine, e.messages, e.tools)
-        tool = not refused and Counter(n for n, _ in gold) == Counter(n for n, _ in calls)
-        exact = not refused and matched(gold, calls, lambda g, c: g[0] == c[0] and same_value(g[1], c[1]))
-        error = refused or _error(len(gold), calls, tool)
-        failure = {"request": [m.text for m in e.messages], "gold": gold, "calls": calls}
-        for name in ("all", e.source if gold else "irrelevant"):
-            scores[name].add(tool, exact, error, failure)
-    return dict(scores)
+def _answer(artifact: Path, tasks: Sequence[Task], threads: int) -> list[Outcome]:
+    """Outcomes of all tasks, a progress bar for each set."""
+    engine = load_engine(artifact, threads)
+    by_set: dict[str, list[Task]] = {}
+    for task in tasks:
+        by_set.setdefault(task.rows[0].removesuffix("/all"), []).append(task)
+    return [answer(engine, t) for name, found in by_set.items() for t in tqdm(found, desc=name, unit="request")]
 
 
-def evaluate_bfcl(engine: Engine, folder: Path, categories: Iterable[str]) -> dict[str, Score]:
-    """Scores per category, by the rules of the leaderboard's AST checker."""
-    scores = {}
-    for category in categories:
-        score = Score()
-        for q in tqdm(list(load_category(folder, category)), desc=category, unit="request"):
-            gold = q.answers or ()
-            calls, refused = _answer(engine, q.messages, q.tools)
-            tool = not refused and Counter(n for n, _ in gold) == Counter(n for n, _ in calls)
-            exact = not refused and matched(gold, calls, lambda g, c: g[0] == c[0] and accepted(c[1], g[1]))
-            failure = {"id": q.id, "request": [m.text for m in q.messages], "gold": gold, "calls": calls}
-            score.add(tool, exact, refused or _error(len(gold), calls, tool), failure)
-        scores[category] = score
-    return scores
-
-
-def write_report(path: Path, scores: dict[str, Score]) -> None:
-    """Everything, failures included, as JSON."""
-    report = {name: {**s.summary(), "failures": s.failures} for name, s in scores.items()}
-    path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def table(scores: dict[str, Score]) -> str:
-    """The scores as aligned text."""
-    lines = [f"{'set':24}{'n':>6}{'tool %':>9}{'exact %':>9}  errors"]
-    for name, s in scores.items():
-        errors = ", ".join(f"{k} {v}" for k, v in s.errors.most_common(4))
-        lines.append(f"{name:24}{s.total:6}{100 * s.tool / s.total:9.1f}{100 * s.exact / s.total:9.1f}  {errors}")
-    return "\n".join(lines)
-
-
-def _answer(
-    engine: Engine, messages: tuple[Message, ...], tools: tuple[Tool, ...]
-) -> tuple[list[tuple[str, dict[str, Any]]], str]:
-    """(calls, "refused" or ""): a request that the engine refuses counts as wrong, not as an accident."""
-    try:
-        result: GenerationResult = engine.generate(GenerationRequest(messages, tools))
-    except RequestError:
-        return [], "refused"
-    return [(c.name, json.loads(c.arguments)) for c in result.calls], ""
-
-
-def _error(gold: int, calls: list[Any], tool: bool) -> str:
-    if tool:
-        return "wrong arguments"
-    if not calls:
-        return "missed call"
-    if not gold:
-        return "spurious call"
-    return "wrong tool" if len(calls) == gold else "too many calls" if len(calls) > gold else "too few calls"
+def _retrieve(artifact: Path, sets: dict[str, list[Example]], threads: int) -> dict[str, dict[int, Recall]]:
+    tokenizer, encode, max_tokens = load_encoder(artifact, threads)
+    return recall(sets, tokenizer, encode, max_tokens)

@@ -166,9 +166,9 @@ def test_counts_add_up(folder: Path) -> None:
 def test_scenarios_of_held_out_domains_are_apart(folder: Path) -> None:
     tools, train = load_tools(folder), load_examples(folder, "train")
     held = read_requests(folder / "scenarios.jsonl.gz")
-    families = {e.group.partition("#")[0] for e in held}
+    families = {e.family for e in held}
     assert families == {f"scenario:{name}" for name in HELD_OUT_DOMAINS}
-    assert not {e.group.partition("#")[0] for e in read_requests(folder / "preview.jsonl.gz")} & families
+    assert not {e.family for e in read_requests(folder / "preview.jsonl.gz")} & families
     declared = {tool_text(t)[0] for e in held for t in e.tools}
     assert len(declared) > 4
     assert not declared & heads(train, tools)
@@ -281,3 +281,18 @@ def test_synthesised_examples_list_siblings() -> None:
         several += len(e.calls) > 1
     assert sum(len(e.tools) > len({c.name for c in e.calls}) for e in examples) > 60
     assert 5 < several < 50
+
+
+def test_a_stranger_is_never_of_the_requests_own_family() -> None:
+    """Another wording of the right tool, under another name, would be as right."""
+    families = [f"service{n}" for n in range(6)]
+    examples = [
+        Example("synthesis", f"{family}#{wording}", (Message("user", f"{family} {wording}"),), (offered,), calls)
+        for family in families
+        for wording in range(3)
+        for offered in [Tool(f"{family}_{wording}")]
+        for calls in [(Call(offered.name, {}),)]
+    ]
+    for e in module.held_out_requests(examples, random.Random(0)):
+        own = {t.name for t in e.tools if t.name.startswith(e.family)}
+        assert own == {c.name for c in e.calls}

@@ -74,7 +74,7 @@ def test_routing_by_vectors_alone(network: Network, tokenizer: Tokenizer, capsys
         best = int((tools[first : first + len(q.tools)] @ query).argmax())
         first += len(q.tools)
         assert q.answers is not None
-        right += q.tools[best].name == q.answers[0][0]
+        right += q.tools[best].name == q.answers[0].name
     with capsys.disabled():
         print(f"\nrouting by warm-started vectors alone, BFCL multiple: {right / len(questions):.1%}")
     assert right / len(questions) >= 0.95

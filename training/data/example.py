@@ -29,3 +29,8 @@ class Example:
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...]
     calls: tuple[Call, ...]
+
+    @property
+    def family(self) -> str:
+        """The group without the number of its variant: other wordings of the same tools."""
+        return self.group.partition("#")[0]

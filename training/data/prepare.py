@@ -43,7 +43,7 @@ SIBLINGS = 2  # other tools of the family that a synthesised example lists
 HELD_OUT_REQUESTS = {"sgd": 75, "seal_tools": 75, "snips": 25, "droidcall": 25, "synthesis": 100}
 CANDIDATES = 4  # tools on offer in each of those
 IRRELEVANT = 0.1  # share of those whose right tool is not on offer
-HELD_OUT_SCENARIOS = 400  # conversations of all kinds over held-out domains of the library
+HELD_OUT_SCENARIOS = 800  # conversations of all kinds over held-out domains of the library
 VALIDATION = 1_000  # held-out examples of each source that training looks at
 KEPT_FOR_PREVIEW = 400
 
@@ -239,14 +239,15 @@ def synthesise(
 def held_out_requests(examples: Sequence[Example], rng: random.Random) -> list[Example]:
     """The requests of `HELD_OUT_REQUESTS`, with one call each and four candidate tools.
 
-    The other candidates are siblings where the example lists some, then tools of other held-out families. In one of ten
-    the right tool is withheld, and no call is right.
+    The other candidates are siblings where the example lists some, then tools that requests of other families call:
+    another wording of the right tool would be right as well. In one of ten the right tool is withheld, and no call is
+    right.
     """
     by_source: dict[str, list[Example]] = defaultdict(list)
     for e in examples:
         if len(e.calls) == 1:
             by_source[e.source].append(e)
-    strangers = [t for e in examples for t in e.tools]
+    strangers = [(e.family, t) for e in examples for t in e.tools if t.name in {c.name for c in e.calls}]
     chosen: list[Example] = []
     for source, count in HELD_OUT_REQUESTS.items():
         chosen += rng.sample(by_source[source], min(count, len(by_source[source])))
@@ -260,8 +261,8 @@ def held_out_requests(examples: Sequence[Example], rng: random.Random) -> list[E
         tools = {} if irrelevant else {t.name: t for t in e.tools if t.name in called}
         offered = [t for t in e.tools if t.name not in called][:2] if not irrelevant else []
         while len(tools) < CANDIDATES:
-            tool = offered.pop() if offered else rng.choice(strangers)
-            if tool.name not in called:
+            family, tool = ("", offered.pop()) if offered else rng.choice(strangers)
+            if tool.name not in called and family != e.family:
                 tools.setdefault(tool.name, tool)
         shuffled = list(tools.values())
         rng.shuffle(shuffled)

@@ -62,7 +62,7 @@ class Duplicates:
     def __call__(self, example: Example) -> str | None:
         turns = [(m.role, " ".join(tokens(m.text)), calls_text(m.tool_calls)) for m in example.messages]
         # Two requests that differ in an identifier's case differ: the answer holds it as it was written.
-        key = dumps([turns, [[c.name, c.arguments] for c in example.calls], example.group.partition("#")[0]])
+        key = dumps([turns, [[c.name, c.arguments] for c in example.calls], example.family])
         digest = hashlib.blake2b(key.encode(), digest_size=12).digest()
         if digest in self._seen:
             return "duplicate"

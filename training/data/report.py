@@ -13,12 +13,14 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from model.prompt import calls_text, dumps, tool_text
+from model.prompt import calls_text, dumps
 from model.types import ToolCall
 from training.data.example import Example
 from training.data.statistics import TABLES, Statistics
+from training.page import html_page, markdown_table, tools_html, turns_html
 
 ORDERED = {"calls", "tools", "turns", "arguments", "words"}  # by number, the others by count
+NO_CALL = '<p class="call">→ no call</p>'
 SHOWN = 40  # rows of a table in the terminal
 
 
@@ -71,16 +73,16 @@ def write_datasheet(statistics: Statistics, path: Path, licences: Sequence[tuple
         _bars(counts, name, meaning, picture)
         parts += [f"## {name.capitalize()}", f"{meaning.capitalize()}.", f"![{name}]({picture.name})"]
         if name != "domain":
-            parts.append(_markdown(("", "examples", "%"), _rows(counts, name)))
+            parts.append(markdown_table(("", "examples", "%"), _rows(counts, name)))
     parts.append("## Dropped")
     parts.append("Examples that the gates turned away, by source and reason.")
     rows = [(s, r, f"{n:,}") for s, reasons in statistics.dropped.items() for r, n in reasons.items()]
-    parts.append(_markdown(("source", "reason", "examples"), rows))
+    parts.append(markdown_table(("source", "reason", "examples"), rows))
     parts.append("## Decontamination")
     parts.append(_decontamination(statistics))
     if licences:
         parts.append("## Sources and licences")
-        parts.append(_markdown(("corpus", "upstream", "licence"), licences))
+        parts.append(markdown_table(("corpus", "upstream", "licence"), licences))
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
@@ -88,7 +90,8 @@ def write_preview(examples: Sequence[Example], path: Path, count: int, seed: int
     """A page with `count` random examples; returns how many it has."""
     chosen = random.Random(seed).sample(list(examples), min(count, len(examples)))
     cards = "\n".join(_card(number, example) for number, example in enumerate(chosen, 1))
-    page = _PAGE.replace("{count}", str(len(chosen))).replace("{cards}", cards)
+    lead = "A turn each line, the gold answer behind the arrow. Would a careful annotator agree?"
+    page = html_page(f"{len(chosen)} random training examples", lead, cards)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
     return len(chosen)
@@ -100,11 +103,6 @@ def _number(key: str) -> int:
 
 def _rows(counts: Mapping[str, int], name: str) -> list[tuple[str, str, str]]:
     return [(key, f"{count:,}", f"{100 * share:.1f}") for key, count, share in table(counts, name in ORDERED)]
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)])
 
 
 def _decontamination(statistics: Statistics) -> str:
@@ -143,42 +141,12 @@ def _bars(counts: Counter[str], name: str, meaning: str, path: Path) -> None:
 
 
 def _card(number: int, example: Example) -> str:
-    turns = "".join(
-        f"<p><b>{m.role}</b> {html.escape(m.text + (calls_text(m.tool_calls) if m.tool_calls else ''))}</p>"
-        for m in example.messages
-    )
-    called = {c.name for c in example.calls}
-    tools = "".join(
-        f'<pre class="{"called" if t.name in called else ""}">{html.escape("".join(tool_text(t)))}</pre>'
-        for t in example.tools
-    )
     calls = "".join(
-        f"<p class='call'>→ {html.escape(calls_text([ToolCall(c.name, dumps(c.arguments))])[1:-1])}</p>"
+        f'<p class="call">→ {html.escape(calls_text([ToolCall(c.name, dumps(c.arguments))])[1:-1])}</p>'
         for c in example.calls
     )
     return (
-        f"<article><h2>{number} <small>{html.escape(example.source)} · {html.escape(example.group)}</small></h2>{turns}"
-        f"{calls or '<p class=call>→ no call</p>'}"
-        f"<details><summary>{len(example.tools)} tools</summary>{tools}</details></article>"
+        f"<article><h2>{number} <small>{html.escape(example.source)} · {html.escape(example.group)}</small></h2>"
+        f"{turns_html(example.messages)}{calls or NO_CALL}"
+        f"{tools_html(example.tools, {c.name for c in example.calls})}</article>"
     )
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Bodkin: {count} random training examples</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #1c2733; }
-article { border: 1px solid #d5dde6; border-radius: 6px; padding: .4rem 1rem; margin: .8rem 0; break-inside: avoid; }
-h1 { font-size: 1.4rem } h2 { font-size: 1rem; margin: .3rem 0 } small { color: #6b7a8c; font-weight: 400 }
-p { margin: .25rem 0; overflow-wrap: anywhere }
-p b { color: #6b7a8c; font-weight: 400; display: inline-block; width: 5rem }
-.call { font-family: ui-monospace, monospace; font-size: .85rem; color: #0b5d3b }
-pre { font-size: .78rem; white-space: pre-wrap; margin: .3rem 0; padding: .4rem; background: #f4f6f9 }
-pre.called { background: #e6f4ec }
-summary { color: #6b7a8c; font-size: .85rem; cursor: pointer }
-</style></head><body>
-<h1>{count} random training examples</h1>
-<p>A turn each line, the gold answer behind the arrow. Would a careful annotator agree?</p>
-{cards}
-</body></html>
-"""

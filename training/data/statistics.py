@@ -72,7 +72,7 @@ def _facts(example: Example) -> Iterator[tuple[str, str]]:
     """(table, key) of everything that is counted about an example."""
     yield "source", example.source
     if example.source == "scenarios":
-        yield "domain", example.group.partition("#")[0].removeprefix("scenario:")
+        yield "domain", example.family.removeprefix("scenario:")
     yield "calls", str(len(example.calls))
     yield "tools", str(len(example.tools))
     yield "turns", str(len(example.messages))
