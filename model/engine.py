@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from model.cache import ToolCache, ToolEntry, tool_key
+from model.confidence import read_calibration
 from model.decoder import BudgetSpent, Decoder
 from model.errors import ContextLengthError, RequestError, SchemaError
 from model.grammar import GrammarCompiler
@@ -22,6 +23,7 @@ from model.tokenizer import END, Tokenizer
 from model.types import (
     ArgumentsDelta,
     CallStarted,
+    CallTrace,
     Event,
     Finished,
     FinishReason,
@@ -29,6 +31,7 @@ from model.types import (
     GenerationResult,
     Tool,
     ToolCall,
+    Trace,
     Usage,
 )
 
@@ -61,6 +64,7 @@ class BodkinEngine:
         self._session = Session(folder, self.tokenizer, manifest.sizes, threads, half=manifest.precision == "int8")
         self._compiler = GrammarCompiler(self.tokenizer.json_text, self.tokenizer.vocab_size, END)
         self._cache = ToolCache(cache_bytes)
+        self._calibration = read_calibration(manifest)
 
     def prepare(self, request: GenerationRequest) -> None:
         """Refuse what can be refused, and warm the cache."""
@@ -80,7 +84,7 @@ class BodkinEngine:
         budget = MAX_ARGUMENT_TOKENS if request.max_tokens is None else request.max_tokens
         decoder = Decoder(self._session, prepared.conversation, sampler, budget)
         calls: list[ToolCall] = []
-        confidences: list[float] = []
+        traces: list[CallTrace] = []
         reason: FinishReason = "stop"
         choice = request.tool_choice
         candidates = self._candidates(request, prepared)
@@ -91,24 +95,25 @@ class BodkinEngine:
             if choice.mode == "named" or not request.parallel_tool_calls
             else MAX_CALLS
         )
-        none_probability = 1.0
+        none: float | None = None
         while candidates and len(calls) < most:
             must = choice.mode in ("required", "named") and not calls
             encodings = [prepared.tools[i].encoding for i in candidates]
             route = decoder.route(encodings, allow_none=not must)
             if route.choice is None:
-                none_probability = route.probability
+                none = _log(route.probability)
                 break
             index = candidates[route.choice]
             name, grammar = request.tools[index].name, prepared.tools[index].grammar
             yield CallStarted(len(calls), name)
-            log_probability = math.log(max(route.probability, 1e-30))
+            logs: list[float] = []
             ids: list[int] = []
             sent = ""
             try:
                 for tokens, probability in decoder.fill(grammar):
                     ids += tokens
-                    log_probability += math.log(max(probability, 1e-30))
+                    if probability < 1.0:
+                        logs.append(_log(probability))
                     # A character may need several tokens: what is not whole yet waits for the next one.
                     text = self.tokenizer.decode(ids)
                     whole = text.rstrip("\ufffd") if text.endswith("\ufffd") else text
@@ -119,13 +124,14 @@ class BodkinEngine:
                 reason = "length"
                 break
             calls.append(ToolCall(name, self.tokenizer.decode(ids)))
-            confidences.append(math.exp(log_probability))
+            traces.append(CallTrace(_log(route.probability), tuple(logs)))
         if calls and reason != "length":
             reason = "tool_calls"
         usage = Usage(prepared.prompt_tokens, decoder.written, prepared.cached_tokens)
-        # The answer is right when every call is; when there is none, when NONE was. A cut answer is not one.
-        confidence = 0.0 if reason == "length" else math.prod(confidences) if calls else none_probability
-        yield Finished(GenerationResult(tuple(calls), tuple(confidences), confidence, reason, usage))
+        trace = Trace(tuple(traces), none)
+        confidences = tuple(self._calibration.of_call(t) for t in traces)
+        confidence = self._calibration.of_answer(request.messages, calls, trace, reason)
+        yield Finished(GenerationResult(tuple(calls), confidences, confidence, reason, usage, trace))
 
     def _candidates(self, request: GenerationRequest, prepared: _Prepared) -> list[int]:
         """Indices of the tools to score: the named one, or those nearest to the conversation."""
@@ -182,3 +188,8 @@ class BodkinEngine:
             raise ContextLengthError(
                 f"{what} {tokens} tokens; this model reads at most {self.manifest.max_tokens}.", param
             )
+
+
+def _log(probability: float) -> float:
+    """Natural logarithm; a probability that underflowed counts as a very small one."""
+    return math.log(max(probability, 1e-30))

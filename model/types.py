@@ -74,18 +74,46 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class CallTrace:
+    """How probable one call was to the model while it wrote it: natural logarithms, none above 0.
+
+    `route` is of the tool at its slot, among the candidates and NONE, before `tool_choice` masks any; `tokens` of each
+    argument token that was not certain, as those are that the grammar forces.
+    """
+
+    route: float
+    tokens: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What the model's answer says about its own certainty, and what a confidence is computed from.
+
+    `none` is the log probability of NONE at the slot that ended the answer; None when no slot did: no call or only one
+    was allowed, or the budget ended. `calls` are traces of the finished calls.
+    """
+
+    calls: tuple[CallTrace, ...]
+    none: float | None
+
+
+@dataclass(frozen=True)
 class GenerationResult:
-    """The answer. `confidences[i]` belongs to `calls[i]`; `confidence` is that of the whole answer, in [0, 1].
+    """The answer. `confidences[i]` is the probability that `calls[i]` is right, `confidence` that the whole answer is.
+
+    They are None when the engine's weights have not been calibrated: nothing else may pose as a probability. A cut
+    answer is not one, so its confidence is 0.
 
     `finish_reason` is derived from what was emitted: "length" when the budget cut a call, which is then absent from
     `calls` but was (partly) streamed; "tool_calls" when there are calls; "stop" otherwise.
     """
 
     calls: tuple[ToolCall, ...]
-    confidences: tuple[float, ...]
-    confidence: float
+    confidences: tuple[float | None, ...]
+    confidence: float | None
     finish_reason: FinishReason
     usage: Usage
+    trace: Trace | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

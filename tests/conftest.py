@@ -48,10 +48,11 @@ PARIS = ToolCall("get_weather", '{"city":"Paris"}')
 ROME = ToolCall("get_time", '{"city":"Rome"}')
 
 
-def result(*calls: ToolCall, finish: FinishReason | None = None, confidence: float = 0.93) -> GenerationResult:
+def result(*calls: ToolCall, finish: FinishReason | None = None, confidence: float | None = 0.93) -> GenerationResult:
+    """An answer of these calls; `confidence` None is that of a model without calibration."""
     return GenerationResult(
         calls=calls,
-        confidences=tuple(0.95 - 0.01 * i for i in range(len(calls))),
+        confidences=tuple(None if confidence is None else 0.95 - 0.01 * i for i in range(len(calls))),
         confidence=confidence,
         finish_reason=finish or ("tool_calls" if calls else "stop"),
         usage=Usage(prompt_tokens=40, completion_tokens=7, cached_tokens=30),

@@ -161,7 +161,10 @@ def _usage(result: GenerationResult) -> CompletionUsage:
     )
 
 
+def rounded(confidence: float | None) -> float | None:
+    """To the four decimals that clients and logs get; null stays null."""
+    return None if confidence is None else round(confidence, 4)
+
+
 def _confidence(result: GenerationResult) -> Confidence:
-    return Confidence(
-        confidence=round(result.confidence, 4), calls=[round(confidence, 4) for confidence in result.confidences]
-    )
+    return Confidence(confidence=rounded(result.confidence), calls=[rounded(c) for c in result.confidences])

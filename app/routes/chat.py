@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from app.adapters.chat_request import to_job
-from app.adapters.chat_response import ChunkWriter, Envelope, completion, finish_reason, new_completion_id
+from app.adapters.chat_response import ChunkWriter, Envelope, completion, finish_reason, new_completion_id, rounded
 from app.body import JSONRoute
 from app.dependencies import ServiceDep, SettingsDep
 from app.routes.models import check_model
@@ -48,7 +48,7 @@ async def create_chat_completion(
         log.update(
             calls=len(result.calls),
             finish_reason=finish_reason(job, result),
-            confidence=round(result.confidence, 4),
+            confidence=rounded(result.confidence),
             prompt_tokens=result.usage.prompt_tokens,
             completion_tokens=result.usage.completion_tokens,
         )

@@ -151,11 +151,11 @@ class CompletionUsage(ResponseModel):
 
 
 class Confidence(ResponseModel):
-    """Bodkin's extension: calibrated probabilities that the answer is right."""
+    """Bodkin's extension: calibrated probabilities that the answer is right; null while the model is not calibrated."""
 
-    confidence: float
+    confidence: float | None
     """Of the whole answer; of "no call" when there is none."""
-    calls: list[float]
+    calls: list[float | None]
     """Of each call, in order."""
 
 

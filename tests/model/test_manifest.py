@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from model.errors import ArtifactError
-from model.manifest import FILES, read_manifest, write_manifest
+from model.manifest import FILES, add_info, read_manifest, set_calibration, write_manifest
 from model.prompt import FORMAT_VERSION
 
 
@@ -39,6 +39,26 @@ def test_round_trip(folder: Path) -> None:
     assert manifest.info == {"data": "é"}
     assert set(manifest.files) == {"encoder.onnx", "decoder.onnx", "embedding.bin", "tokenizer.json"}
     assert sorted(p.name for p in folder.iterdir()) == sorted([*FILES, "manifest.json"])
+
+
+def test_a_calibration_is_put_beside_what_is_there(folder: Path) -> None:
+    assert read_manifest(folder).calibration is None
+    before = read_manifest(folder)
+    set_calibration(folder, {"version": 1})
+    manifest = set_calibration(folder, {"version": 2})
+    assert manifest == read_manifest(folder)
+    assert (manifest.calibration, manifest.info, manifest.files) == ({"version": 2}, before.info, before.files)
+    assert add_info(folder, {"scores": 1}).calibration == {"version": 2}
+    assert sorted(p.name for p in folder.iterdir()) == sorted([*FILES, "manifest.json"])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_model_gets_no_calibration(name: str, folder: Path) -> None:
+    (folder / name).write_bytes(b"other weights")
+    before = (folder / "manifest.json").read_text(encoding="utf-8")
+    with pytest.raises(ArtifactError, match=name):
+        set_calibration(folder, {"version": 1})
+    assert (folder / "manifest.json").read_text(encoding="utf-8") == before
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -141,6 +141,21 @@ def test_everything_that_is_logged_about_an_answer(client: TestClient, caplog: p
         }
 
 
+def test_without_calibration_the_confidence_is_null(
+    client: TestClient, engine: FakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "bodkin.access")
+    engine.answer(PARIS, confidence=None)
+    whole = client.post("/v1/chat/completions", json=chat()).json()
+    assert whole["bodkin"] == {"confidence": None, "calls": [None]}
+    *chunks, _ = data(client.post("/v1/chat/completions", json=chat(stream=True)).text)
+    assert chunks[-1]["bodkin"] == {"confidence": None, "calls": [None]}
+    assert [json.loads(message)["confidence"] for message in caplog.messages] == [None, None]
+    engine.answer(PARIS, confidence=0.98765)
+    whole = client.post("/v1/chat/completions", json=chat()).json()
+    assert whole["bodkin"] == {"confidence": 0.9877, "calls": [0.95]}
+
+
 def test_text_is_sent_as_it_is(client: TestClient, engine: FakeEngine) -> None:
     arguments = '{"city":"Zürich\\n\\n😀 "}'
     engine.script = lambda request: events(result(type(PARIS)("get_weather", arguments)))
