@@ -13,11 +13,12 @@ import numpy as np
 
 from model.grammar import Grammar
 from model.sampling import Sampler
-from model.session import Encoding, Float, Int, Session, Source
+from model.session import Encoding, Float, Int, Session, Source, Step
 from model.tokenizer import NONE, SLOT, SPECIAL_TOKENS
 
 MATCHES = 3  # the copy head's induction bias looks back this many tokens
 NO_ROWS = np.zeros(0, np.int64)
+UNSEEN = 1e-9  # where no source token has any copy attention, what is written was not copied
 
 
 class BudgetSpent(Exception):
@@ -50,6 +51,10 @@ class Decoder:
         self._source: Source | None = None
         self._pending: list[int] = []  # written, but not yet in the cache
         self._recent = [SLOT] * MATCHES  # the last tokens written, oldest first
+        # How much of each source token was copied: by this call, by those before it, and the latter of every text.
+        self._used = self._before = np.zeros(0, np.float32)
+        self._covered: dict[int, Float] = {}
+        self._reading: tuple[Encoding, ...] = ()
         self.budget = budget
         self.written = 0
 
@@ -60,6 +65,7 @@ class Decoder:
         forced answer does not look certain.
         """
         self._flush()
+        self._close_call()
         tools: list[Encoding | None] = [*candidates, None]
         rows = len(tools)
         source = self._session.source(self._conversation, tools)
@@ -70,7 +76,8 @@ class Decoder:
         similarity = (slots @ self._conversation.pooled).astype(np.float32)
         past = tuple(np.repeat(p, rows, axis=1) for p in self._past)
         nothing = np.zeros((0, source.ids.shape[1]), np.int64)
-        step = self._session.step(ids, slots, (past[0], past[1]), source, similarity, NO_ROWS, nothing)
+        none = nothing.astype(np.float32)
+        step = self._session.step(ids, slots, (past[0], past[1]), source, similarity, NO_ROWS, nothing, none, none)
         scores = np.exp(step.route.astype(np.float64) - step.route.max())
         probabilities = scores / scores.sum()
         allowed = np.array([True] * len(candidates) + [allow_none])
@@ -81,6 +88,7 @@ class Decoder:
         self._past = (step.keys[:, [choice]], step.values[:, [choice]])
         self._source = _row(source, choice, len(self._conversation.ids) + len(candidates[choice].ids))
         self._recent = [SLOT] * MATCHES
+        self._open_call(candidates[choice])
         return Route(choice, probability)
 
     def fill(self, grammar: Grammar) -> Iterator[tuple[list[int], float]]:
@@ -97,7 +105,7 @@ class Decoder:
                 yield forced, 1.0
             if matcher.finished:
                 return
-            probabilities = self._next()
+            probabilities, copied = self._next()
             allowed = np.where(matcher.allowed(), probabilities, 0.0)
             if allowed.max() <= 0.0:
                 # Nothing that the grammar admits has any probability (it underflowed): any of it is as good.
@@ -105,6 +113,7 @@ class Decoder:
             token = self._sampler.pick(allowed)
             probability = float(probabilities[token])
             self._write([token])
+            self._cover(token, copied)
             matcher.accept([token])
             yield [token], probability
 
@@ -115,31 +124,56 @@ class Decoder:
         self._pending += tokens
         self._recent = [*self._recent, *tokens][-MATCHES:]
 
-    def _next(self) -> Float:
-        """Feed what is pending; the distribution of the next token [V]."""
+    def _next(self) -> tuple[Float, Float]:
+        """Feed what is pending; the distribution of the next token [V] and the copy attention [S]."""
         assert self._source is not None
         if not self._pending:
             # Directly behind the slot: its state is not kept, and every grammar forces the opening brace.
             raise AssertionError("a call's arguments begin with a forced token")
-        return self._feed(
-            np.zeros(1, np.int64), match_lengths(self._source.ids[0], self._source.twins[0], self._recent)[None]
-        )
+        matches = match_lengths(self._source.ids[0], self._source.twins[0], self._recent)
+        step = self._feed(np.zeros(1, np.int64), matches[None], self._used[None], self._before[None])
+        return step.probabilities[0], step.copied[0]
 
     def _flush(self) -> None:
         """Bring the cache up to date when no distribution is wanted."""
         if self._pending:
             assert self._source is not None
-            self._feed(NO_ROWS, np.zeros((0, self._source.ids.shape[1]), np.int64))
+            nothing = np.zeros((0, self._source.ids.shape[1]), np.int64)
+            self._feed(NO_ROWS, nothing, nothing.astype(np.float32), nothing.astype(np.float32))
 
-    def _feed(self, fill: Int, matches: Int) -> Float:
+    def _feed(self, fill: Int, matches: Int, used: Float, before: Float) -> Step:
         assert self._source is not None
         ids = np.array([self._pending], np.int64)
         unused = np.zeros((1, self._session.sizes["width"]), np.float32)
-        step = self._session.step(ids, unused, self._past, self._source, np.zeros(1, np.float32), fill, matches)
+        similarity = np.zeros(1, np.float32)
+        step = self._session.step(ids, unused, self._past, self._source, similarity, fill, matches, used, before)
         self._past = (step.keys, step.values)
         self._pending = []
-        row: Float = step.probabilities[0] if len(fill) else step.probabilities
-        return row
+        return step
+
+    def _open_call(self, tool: Encoding) -> None:
+        self._reading = (self._conversation, tool)
+        before = [self._covered.get(id(text), np.zeros(len(text.ids), np.float32)) for text in self._reading]
+        self._before = np.minimum(np.concatenate(before), np.float32(1.0))
+        self._used = np.zeros(len(self._before), np.float32)
+
+    def _cover(self, token: int, copied: Float) -> None:
+        """Lay a chosen token to the source tokens that it equals, in proportion to their copy attention.
+
+        The same as `training.loss.coverage`.
+        """
+        assert self._source is not None
+        share = np.where((self._source.ids[0] == token) | (self._source.twins[0] == token), copied, 0.0)
+        self._used = np.minimum(self._used + share / max(float(share.sum()), UNSEEN), 1.0).astype(np.float32)
+
+    def _close_call(self) -> None:
+        """Remember what the call that ends here has copied of the texts that it read."""
+        start = 0
+        for text in self._reading:
+            end = start + len(text.ids)
+            self._covered[id(text)] = self._covered.get(id(text), np.float32(0.0)) + self._used[start:end]
+            start = end
+        self._reading = ()
 
 
 def match_lengths(source: Int, twins: Int, recent: Sequence[int]) -> Int:

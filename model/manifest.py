@@ -12,14 +12,17 @@ from typing import Any
 from model.errors import ArtifactError
 from model.prompt import FORMAT_VERSION
 
-ARTIFACT_VERSION = 1
+ARTIFACT_VERSION = 2  # 2: copy coverage; weights named by their parameters
 EMBEDDING = "embedding.bin"
 FILES = ("encoder.onnx", "decoder.onnx", EMBEDDING, "tokenizer.json")
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """`manifest.json`. `sizes` are the network's (width, layers, ...), `info` is for people: data, training, scores."""
+    """`manifest.json`. `sizes` are the network's (width, layers, ...), `info` is for people: data, training, scores.
+
+    `calibration` is `model.confidence`'s; None until the weights have been calibrated.
+    """
 
     artifact_version: int
     prompt_format: int
@@ -28,6 +31,7 @@ class Manifest:
     sizes: dict[str, int]
     files: dict[str, str]
     info: dict[str, Any]
+    calibration: dict[str, Any] | None = None
 
     @property
     def max_tokens(self) -> int:
@@ -49,6 +53,13 @@ def add_info(folder: Path, info: dict[str, Any]) -> Manifest:
     """Add to (or replace in) the manifest's `info`; the model itself is verified and stays as it is."""
     manifest = read_manifest(folder)
     manifest = replace(manifest, info={**manifest.info, **info})
+    _write(folder, manifest)
+    return manifest
+
+
+def set_calibration(folder: Path, calibration: dict[str, Any]) -> Manifest:
+    """Put a calibration into the manifest, in place of any other; the model itself is verified and stays as it is."""
+    manifest = replace(read_manifest(folder), calibration=calibration)
     _write(folder, manifest)
     return manifest
 

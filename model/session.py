@@ -150,8 +150,13 @@ class Session:
         similarity: Float,
         fill: Int,
         matches: Int,
+        used: Float,
+        before: Float,
     ) -> Step:
-        """Run the decoder; shapes as in `training.export.DecoderGraph`. `matches` [N, S] belongs to the rows `fill`."""
+        """Run the decoder; shapes as in `training.export.DecoderGraph`.
+
+        `matches`, `used`, `before` [N, S] belong to the rows `fill`.
+        """
         outputs = self._decoder.run(
             None,
             {
@@ -168,6 +173,8 @@ class Session:
                 "source": source.ids[fill],
                 "twins": source.twins[fill],
                 "matches": matches,
+                "used": used,
+                "before": before,
             },
         )
         return Step(*outputs)

@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from model.confidence import FEATURES, VERSION
+from model.manifest import read_manifest, set_calibration
 from model.tokenizer import Tokenizer
 from model.types import Message, Tool
 from training.config import ModelConfig
@@ -95,6 +97,9 @@ def random_network(seed: int, ending: float = 0.0) -> Network:
             network.decoder.route.weight.mul_(2.5)
             network.decoder.route_similarity.fill_(4.0)
             network.decoder.gate.bias.copy_(torch.tensor([1.0, 0.5, 0.5]))
+            # Untrained, coverage is zero: what was copied is to make a difference, more or less from token to token.
+            network.decoder.copy_used.weight.normal_(std=0.3)
+            network.decoder.copy_used.bias.copy_(torch.tensor([-3.0, 2.0]))
             for token in ('"', "}", "]"):
                 network.decoder.vocab_bias[tokenizer().encode(token)[0]] += ending
     return network.eval()
@@ -113,3 +118,13 @@ def artifact(int8: bool = False, ending: float = 0.0) -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     export(random_network(1, ending), tokenizer(), folder / "artifact", int8=int8, info={"note": "random"})
     return folder / "artifact"
+
+
+@cache
+def calibrated() -> Path:
+    """`artifact`, with a calibration that leaves the model's own probabilities as they are."""
+    folder = artifact().parent / "calibrated"
+    shutil.copytree(artifact(), folder)
+    models = {kind: {"weights": {"raw": 1.0}, "bias": 0.0} for kind in FEATURES}
+    set_calibration(folder, {"version": VERSION, "files": read_manifest(folder).files, "models": models})
+    return folder

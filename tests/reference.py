@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,8 @@ from model.prompt import Prompt, encode_messages, encode_tool
 from model.schema import normalise
 from model.tokenizer import END, NONE, SLOT, SPECIAL_TOKENS, Tokenizer
 from model.types import GenerationRequest
-from training.network import MASKED, Network
+from training.config import ModelConfig
+from training.network import Network
 
 
 def matches(source: Sequence[int], twins: npt.NDArray[np.int64], written: Sequence[int]) -> list[int]:
@@ -44,27 +45,62 @@ class Text:
     copy_keys: Tensor
 
 
+@dataclass
+class Call:
+    """One call of an answer: its tool, the argument tokens so far, and which of them were free choices."""
+
+    tool: Text
+    tokens: list[int] = field(default_factory=list)
+    chosen: list[bool] = field(default_factory=list)
+
+    def write(self, tokens: Sequence[int], chosen: bool) -> None:
+        self.tokens += tokens
+        self.chosen += [chosen] * len(tokens)
+
+
+class WholeAttention:
+    """`training.network.Attention` of one row of L tokens, all of them new; `reads` [L, S]: which sources they see."""
+
+    def __init__(self, config: ModelConfig, keys: Tensor, values: Tensor, reads: Tensor) -> None:
+        self.width, self.keys, self.values, self.reads = config.head_width, keys, values, reads
+
+    def own(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return self._attend(q, k, v, torch.ones(len(q), len(q), dtype=torch.bool).tril())
+
+    def read(self, layer: int, q: Tensor) -> Tensor:
+        return self._attend(q, self.keys[layer], self.values[layer], self.reads)
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, allowed: Tensor) -> Tensor:
+        """q [L, H*d]; k, v [S, G*d]; H/G query heads in a row share a head of the keys and values."""
+        queries, keys, values = (x.unflatten(-1, (-1, self.width)).transpose(0, 1) for x in (q, k, v))
+        share = len(queries) // len(keys)
+        keys, values = (x.repeat_interleave(share, dim=0) for x in (keys, values))
+        scores = queries @ keys.transpose(1, 2) * self.width**-0.5
+        attention = scores.masked_fill(~allowed, -torch.inf).softmax(-1)
+        return (attention @ values).transpose(0, 1).flatten(1)
+
+
 class Reference:
-    """One answer of `network`, in progress: the conversation, and the calls so far as (tool, its argument tokens)."""
+    """One answer of `network`, in progress: the conversation, and the calls so far."""
 
     def __init__(self, network: Network, tokenizer: Tokenizer, conversation: Prompt) -> None:
         self.network = network
         self.tokenizer = tokenizer
         self.conversation = self.read(conversation)
-        self.calls: list[tuple[Text, list[int]]] = []
+        self.calls: list[Call] = []
 
-    @torch.no_grad()
     def read(self, prompt: Prompt) -> Text:
         pool = torch.zeros(1, len(prompt.ids))
         pool[0, slice(*prompt.pool)] = 1.0
         encoded = self.network.encoder(torch.tensor([prompt.ids]), pool)
         return Text(prompt.ids, encoded.pooled[0], encoded.keys[:, 0], encoded.values[:, 0], encoded.copy_keys[0])
 
-    @torch.no_grad()
     def _hidden(self, last: Text | None | str) -> Tensor:
-        """The state of the last token; `last` adds a slot for a tool, one for NONE (None), or nothing ("")."""
+        """The states of all tokens [L, width]; `last` adds a slot for a tool, one for NONE (None), or nothing ("")."""
         config = self.network.config
-        calls = [*self.calls, (last, [])] if not isinstance(last, str) else self.calls
+        calls: list[tuple[Text | None, list[int]]] = [(c.tool, c.tokens) for c in self.calls]
+        if not isinstance(last, str):
+            calls.append((last, []))
         ids: list[int] = []
         slots: list[Tensor] = []
         reads: list[int] = []  # which call's tool a token reads
@@ -74,56 +110,71 @@ class Reference:
             slots += [pooled] * (1 + len(tokens))
             reads += [k] * (1 + len(tokens))
         texts = [self.conversation, *(tool for tool, _ in calls)]
-        keys = torch.cat([t.keys for t in texts if t is not None], 1)[:, None]
-        values = torch.cat([t.values for t in texts if t is not None], 1)[:, None]
+        keys = torch.cat([t.keys for t in texts if t is not None], 1)
+        values = torch.cat([t.values for t in texts if t is not None], 1)
         owner = torch.tensor([k - 1 for k, t in enumerate(texts) if t is not None for _ in t.ids])
         allowed = (owner[None] == -1) | (owner[None] == torch.tensor(reads)[:, None])
-        length = len(ids)
-        causal = torch.ones(length, length, dtype=torch.bool).tril()
-        nothing = torch.zeros(config.decoder_layers, 1, 0, config.kv_width)
-        decoded = self.network.decoder(
-            torch.tensor([ids]),
-            torch.stack(slots)[None],
-            torch.arange(length)[None],
-            nothing,
-            nothing,
-            torch.where(causal, 0.0, MASKED)[None, None],
-            keys,
-            values,
-            torch.where(allowed, 0.0, MASKED)[None, None],
-        )
-        return decoded.hidden[0, -1]
+        attention = WholeAttention(config, keys, values, allowed)
+        return self.network.decoder(torch.tensor(ids), torch.stack(slots), torch.arange(len(ids)), attention)
 
-    @torch.no_grad()
-    def route(self, candidates: Sequence[Text]) -> list[float]:
+    def route(self, candidates: Sequence[Text]) -> list[Tensor]:
         """The score of each candidate at the next slot, and last that of NONE."""
         scores = []
         for tool in (*candidates, None):
             similarity = torch.tensor(0.0) if tool is None else self.conversation.pooled @ tool.pooled
-            scores.append(float(self.network.decoder.route_scores(self._hidden(tool), similarity)))
+            scores.append(self.network.decoder.route_scores(self._hidden(tool)[-1], similarity))
         return scores
 
-    @torch.no_grad()
-    def next_token(self) -> npt.NDArray[np.float64]:
-        """The distribution over the vocabulary behind the last call's last token."""
+    def _copy_scores(self, call: Call, length: int, hidden: Tensor) -> Tensor:
+        """Behind the first `length` tokens of a call: the score of each token of conversation and tool, uncovered."""
         decoder = self.network.decoder
-        hidden = self._hidden("")
-        tool, tokens = self.calls[-1]
-        source = [*self.conversation.ids, *tool.ids]
-        keys = torch.cat((self.conversation.copy_keys, tool.copy_keys))
-        scores = (decoder.copy_query(hidden) @ keys.T).numpy() * self.network.config.copy_width**-0.5
-        bonus = [0.0, *np.cumsum(decoder.copy_match.numpy()).tolist()]
-        scores = scores + np.array([bonus[m] for m in matches(source, self.tokenizer.twins, tokens)])
-        attention = np.exp(scores - scores.max())
-        attention /= attention.sum()
-        vocabulary, copy, copy_twin = decoder.gates(hidden).tolist()
-        distribution = vocabulary * decoder.vocab_logits(hidden[None])[0].softmax(-1).double().numpy()
-        for token, share in zip(source, attention, strict=True):
-            distribution[token] += copy * share
-            distribution[self.tokenizer.twins[token]] += copy_twin * share
-        return distribution
+        keys = torch.cat((self.conversation.copy_keys, call.tool.copy_keys))
+        bonus = [torch.tensor(0.0), *decoder.copy_match.cumsum(0)]
+        found = matches([*self.conversation.ids, *call.tool.ids], self.tokenizer.twins, call.tokens[:length])
+        return keys @ decoder.copy_query(hidden) * keys.shape[-1] ** -0.5 + torch.stack([bonus[m] for m in found])
+
+    def copied(self, hidden: Tensor) -> list[Tensor]:
+        """Of each call, how often each token of conversation and tool [S] has been copied: not bounded by 1.
+
+        A chosen token is divided among the source tokens that spell it, by what attention copying paid them.
+        """
+        found, start = [], 0
+        for call in self.calls:
+            source = torch.tensor([*self.conversation.ids, *call.tool.ids])
+            twins = torch.from_numpy(self.tokenizer.twins)[source]
+            total = torch.zeros(len(source))
+            for k, (token, chosen) in enumerate(zip(call.tokens, call.chosen, strict=True)):
+                spelling = ((source == token) | (twins == token)).nonzero().flatten()
+                if chosen and len(spelling):
+                    attention = self._copy_scores(call, k, hidden[start + k]).softmax(-1)[spelling].detach()
+                    total[spelling] += attention / attention.sum()
+            found.append(total)
+            start += 1 + len(call.tokens)
+        return found
+
+    def next_token(self) -> Tensor:
+        """The distribution over the vocabulary behind the last call's last token."""
+        decoder, call = self.network.decoder, self.calls[-1]
+        states = self._hidden("")
+        *earlier, used = self.copied(states)
+        split = len(self.conversation.ids)
+        before = torch.zeros(len(used))
+        for past, total in zip(self.calls, earlier, strict=False):
+            before[:split] += total[:split]
+            if past.tool is call.tool:
+                before[split:] += total[split:]
+        hidden = states[-1]
+        scores = self._copy_scores(call, len(call.tokens), hidden)
+        here, there = decoder.copy_used(hidden)
+        attention = (scores + here * used.clamp(max=1.0) + there * before.clamp(max=1.0)).softmax(-1)
+        vocabulary, copy, copy_twin = decoder.gates(hidden)
+        distribution = vocabulary * decoder.vocab_logits(hidden[None])[0].softmax(-1)
+        source = torch.tensor([*self.conversation.ids, *call.tool.ids])
+        distribution = distribution.index_add(0, source, copy * attention)
+        return distribution.index_add(0, torch.from_numpy(self.tokenizer.twins)[source], copy_twin * attention)
 
 
+@torch.no_grad()
 def greedy(
     network: Network, tokenizer: Tokenizer, compiler: GrammarCompiler, request: GenerationRequest, most_calls: int
 ) -> list[tuple[str, str]]:
@@ -132,22 +183,23 @@ def greedy(
     tools = [reference.read(encode_tool(t, tokenizer)) for t in request.tools]
     calls: list[tuple[str, str]] = []
     while len(calls) < most_calls:
-        scores = reference.route(tools)
+        scores = [float(score) for score in reference.route(tools)]
         if request.tool_choice.mode == "required" and not calls:
             scores[-1] = -np.inf
         chosen = int(np.argmax(scores))
         if chosen == len(tools):
             break
-        tokens: list[int] = []
-        reference.calls.append((tools[chosen], tokens))
+        call = Call(tools[chosen])
+        reference.calls.append(call)
         matcher = compiler.compile(normalise(request.tools[chosen].parameters, "parameters")).matcher()
         while not matcher.finished:
             step = matcher.forced()
-            if not step:
-                step = [int(np.argmax(np.where(matcher.allowed(), reference.next_token(), -1.0)))]
+            free = not step
+            if free:
+                step = [int(np.argmax(np.where(matcher.allowed(), reference.next_token().numpy(), -1.0)))]
             matcher.accept(step)
-            tokens += step
-        calls.append((request.tools[chosen].name, tokenizer.decode(tokens)))
+            call.write(step, free)
+        calls.append((request.tools[chosen].name, tokenizer.decode(call.tokens)))
     return calls
 
 

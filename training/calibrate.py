@@ -248,7 +248,6 @@ def _same_call(gold: tuple[str, Any], call: tuple[str, Any]) -> bool:
     return gold[0] == call[0] and same_value(gold[1], call[1])
 
 
-
 def _before_after(right: Array, raw: Array, calibrated: Array) -> dict[str, Any]:
     before, after = asdict(quality(raw, right)), asdict(quality(calibrated, right))
     return {

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from training.config import ModelConfig, TrainConfig
-from training.network import Network
+from training.network import Encoder, Network
+from training.optimizer import Optimizers
+
+
+@dataclass
+class Progress:
+    """How far a run is: steps taken, seconds spent on them (over all its interruptions), and what was measured."""
+
+    step: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
 
 
 def save_checkpoint(
-    path: Path,
-    network: Network,
-    optimizer: torch.optim.Optimizer,
-    step: int,
-    history: list[dict[str, float]],
-    train: TrainConfig,
+    path: Path, network: Network, reference: Encoder, optimizer: Optimizers, progress: Progress, train: TrainConfig
 ) -> None:
     """Write to a temporary file, sync, rename: a kill at any moment leaves the previous checkpoint whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,9 +34,9 @@ def save_checkpoint(
         "model_config": asdict(network.config),
         "train_config": asdict(train),
         "network": network.state_dict(),
+        "reference": reference.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "step": step,
-        "history": history,
+        **vars(progress),
     }
     with temporary.open("wb") as f:
         torch.save(state, f)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,16 @@ class ModelConfig:
     decoder_layers: int = 5
     copy_width: int = 64
     max_positions: int = 512
+    # Parts that an ablation turns off. Their parameters stay: weights load either way, but only the whole is served.
+    copy: bool = True  # the copy head; without it every token comes from the vocabulary
+    induction: bool = True  # the bonus of source tokens that continue what was just written
+    coverage: bool = True  # what copying a source token does to copying it again
+    rerank: bool = True  # the decoder's part in the route score; without it pooled vectors decide alone
+
+    @property
+    def switched_off(self) -> tuple[str, ...]:
+        """The parts that this network does without; empty for one that can be served."""
+        return tuple(name for name in ("copy", "induction", "coverage", "rerank") if not getattr(self, name))
 
     @property
     def head_width(self) -> int:
@@ -47,16 +58,22 @@ class TrainConfig:
     """Settings of one training run."""
 
     steps: int = 10_000
-    rows: int = 64  # examples per step
+    time_limit: float = 0.0  # minutes of training after which the run ends, instead of `steps`; 0 for no limit
+    rows: int = 64  # examples per micro-batch
+    accumulate: int = 1  # micro-batches per step, shared out among the processes
     candidates: int = 4  # tools among which a training example is routed, the right one included
+    optimizer: Literal["adamw", "muon"] = "adamw"  # Muon, if chosen, moves the matrices inside the layers only
     decoder_lr: float = 1e-3
     encoder_lr: float = 2e-4
     warmup: int = 200
-    decay: float = 0.3  # the last share of the steps, over which the rate falls to zero (warmup-stable-decay)
+    decay: float = 0.3  # the last share of the run, over which the rate falls to zero (warmup-stable-decay)
     weight_decay: float = 0.05
     grad_clip: float = 1.0
     contrastive_weight: float = 0.2
     anchor_weight: float = 1.0
+    free_only: bool = True  # False: arguments' tokens that the grammar forces count in the fill loss too
+    without: tuple[str, ...] = ()  # sources of the shards whose examples are left out of training (not of evaluation)
     eval_every: int = 500
     checkpoint_minutes: float = 10.0
+    precision: Literal["bf16", "fp32"] = "bf16"  # of matrix products; weights are always float32
     seed: int = 0

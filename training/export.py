@@ -6,6 +6,7 @@ Both graphs use one token embedding, and the decoder also its transpose as outpu
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -26,7 +27,7 @@ from torch import Tensor, nn
 from model.manifest import EMBEDDING, Manifest, write_manifest
 from model.prompt import FORMAT_VERSION
 from model.tokenizer import Tokenizer
-from training.network import MASKED, Network
+from training.network import MASKED, Network, attend
 
 OPSET = 18
 
@@ -56,9 +57,10 @@ class DecoderGraph(nn.Module):
 
     Inputs: `ids` [B, L], `slots` [B, width], `past_keys`/`past_values` [layers, B, P, kv], `keys`/`values` [layers, B,
     S, kv], `readable` [B, S] (1.0 or 0.0), `similarity` [B]; and for the N rows `fill` whose next token is wanted:
-    `copy_keys` [N, S, copy], `source`, `twins`, `matches` [N, S] (ids, no-space ids, induction matches 0..3).
-    Outputs: `route` [B] scores; `probabilities` [N, V] after the last token; `copied` [N, S] the copy attention;
-    `new_keys`/`new_values` [layers, B, P+L, kv].
+    `copy_keys` [N, S, copy], `source`, `twins`, `matches` [N, S] (ids, no-space ids, induction matches 0..3), `used`
+    and `before` [N, S] (how much of each source token this call and earlier ones have copied, 0..1).
+    Outputs: `route` [B] scores; `probabilities` [N, V] after the last token; `copied` [N, S] the copy attention without
+    regard to `used` and `before`; `new_keys`/`new_values` [layers, B, P+L, kv].
     """
 
     inputs = {
@@ -75,6 +77,8 @@ class DecoderGraph(nn.Module):
         "source": {0: "N", 1: "S"},
         "twins": {0: "N", 1: "S"},
         "matches": {0: "N", 1: "S"},
+        "used": {0: "N", 1: "S"},
+        "before": {0: "N", 1: "S"},
     }
     outputs = {
         "route": {0: "B"},
@@ -104,34 +108,68 @@ class DecoderGraph(nn.Module):
         source: Tensor,
         twins: Tensor,
         matches: Tensor,
+        used: Tensor,
+        before: Tensor,
     ) -> tuple[Tensor, ...]:
         past, length = past_keys.shape[2], ids.shape[1]
         at = torch.arange(length, device=ids.device) + past
         causal = torch.where(torch.arange(past + length, device=ids.device)[None] <= at[:, None], 0.0, MASKED)
         reading = (1.0 - readable) * MASKED
+        attention = _CachedAttention(
+            past_keys,
+            past_values,
+            causal[None, None],
+            keys,
+            values,
+            reading[:, None, None],
+            self.decoder.config.head_width,
+        )
         with _shared_embedding(self.decoder, embedding):
-            decoded = self.decoder(
-                ids,
-                slots[:, None],
-                at[None].expand(ids.shape),
-                past_keys,
-                past_values,
-                causal[None, None],
-                keys,
-                values,
-                reading[:, None, None],
-            )
-            last = decoded.hidden[:, -1]
+            hidden = self.decoder(ids, slots[:, None], at[None].expand(ids.shape), attention)
+            last = hidden[:, -1]
             route = self.decoder.route_scores(last, similarity)
-            chosen = last.index_select(0, fill)  # [N, width]
-            copied = self.decoder.copy_attention(
-                chosen[:, None], copy_keys, matches[:, None], reading.index_select(0, fill)[:, None]
-            )[:, 0]
-            gates = self.decoder.gates(chosen)
-            probabilities = gates[:, :1] * self.decoder.vocab_logits(chosen).softmax(-1)
+            chosen = last.index_select(0, fill)[:, None]  # [N, 1, width]
+            scores = self.decoder.copy_scores(
+                chosen, copy_keys, matches[:, None], reading.index_select(0, fill)[:, None]
+            )
+            coverage = self.decoder.coverage(chosen, used[:, None], before[:, None])
+            copied = (scores + coverage).softmax(-1)[:, 0]
+            gates = self.decoder.gates(chosen[:, 0])
+            probabilities = gates[:, :1] * self.decoder.vocab_logits(chosen[:, 0]).softmax(-1)
         probabilities = probabilities.scatter_add(1, source, gates[:, 1:2] * copied)
         probabilities = probabilities.scatter_add(1, twins, gates[:, 2:] * copied)
-        return route, probabilities, copied, decoded.keys, decoded.values
+        new_keys, new_values = torch.stack(attention.keys), torch.stack(attention.values)
+        return route, probabilities, scores[:, 0].softmax(-1), new_keys, new_values
+
+
+class _CachedAttention:
+    """`training.network.Attention` behind a cache; `keys`, `values` are its continuation, layer by layer."""
+
+    def __init__(
+        self,
+        past_keys: Tensor,
+        past_values: Tensor,
+        own_bias: Tensor,
+        memory_keys: Tensor,
+        memory_values: Tensor,
+        memory_bias: Tensor,
+        head_width: int,
+    ) -> None:
+        self.past = past_keys, past_values
+        self.own_bias = own_bias
+        self.memory = memory_keys, memory_values
+        self.memory_bias = memory_bias
+        self.head_width = head_width
+        self.keys: list[Tensor] = []
+        self.values: list[Tensor] = []
+
+    def own(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        self.keys.append(torch.cat((self.past[0][layer], k), dim=1))
+        self.values.append(torch.cat((self.past[1][layer], v), dim=1))
+        return attend(q, self.keys[-1], self.values[-1], self.own_bias, self.head_width)
+
+    def read(self, layer: int, q: Tensor) -> Tensor:
+        return attend(q, self.memory[0][layer], self.memory[1][layer], self.memory_bias, self.head_width)
 
 
 class _shared_embedding:
@@ -162,8 +200,11 @@ def export(
 ) -> Manifest:
     """Write the artifact to folder `out`, whole or not at all: it is built beside it and renamed into place.
 
-    `info` goes into the manifest as it is (training data digest, scores, calibration).
+    `info` goes into the manifest as it is (training data digest, scores, calibration). ValueError for a network that
+    does without one of its parts.
     """
+    if network.config.switched_off:
+        raise ValueError(f"a network without {', '.join(network.config.switched_off)} cannot be served")
     network = network.eval().float().cpu()
     out.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
@@ -177,6 +218,7 @@ def export(
         ):
             # Fewer small nodes: at one row and a few tokens they cost as much as the matrices.
             model = onnxslim.slim(_trace(graph, network.encoder.embedding.weight.detach(), example))
+            _name_weights(model, network, f"{name}.")
             path = building / f"{name}.onnx"
             if int8:
                 onnx.save(model, path)
@@ -197,7 +239,7 @@ def export(
             prompt_format=FORMAT_VERSION,
             precision="int8" if int8 else "fp32",
             parameters=network.parameter_count(),
-            sizes=asdict(network.config),
+            sizes={name: size for name, size in asdict(network.config).items() if not isinstance(size, bool)},
             info=info or {},
         )
         _replace_folder(building, out)
@@ -226,6 +268,32 @@ def _trace(graph: EncoderGraph | DecoderGraph, embedding: Tensor, example: tuple
             dynamo=False,
         )
         return onnx.load(f"{folder}/graph.onnx")
+
+
+def _name_weights(model: onnx.ModelProto, network: Network, part: str) -> None:
+    """Give weights that the tracer named by number their parameter's name, for `training.artifact` to read them back.
+
+    In place, for the parameters whose names begin with `part`. A linear layer's weight is there transposed. What was
+    folded into a constant goes into the graph's metadata.
+    """
+    parameters = dict(network.named_parameters())
+    floats = {i.name: i for i in model.graph.initializer if i.data_type == TensorProto.FLOAT}
+    # One that has a parameter's name keeps it, even where equal tensors of several were merged into it.
+    unnamed = {n: numpy_helper.to_array(i) for n, i in floats.items() if n not in parameters}
+    names: dict[str, str] = {}
+    for name, parameter in parameters.items():
+        if not name.startswith(part) or name in floats or name == "encoder.embedding.weight":
+            continue
+        value = parameter.detach().numpy()
+        found = [n for n, array in unnamed.items() if n not in names and np.array_equal(array, value.T)]
+        if found:
+            names[found[0]] = name
+        else:
+            model.metadata_props.add(key=name, value=json.dumps(value.tolist()))
+    for initializer in model.graph.initializer:
+        initializer.name = names.get(initializer.name, initializer.name)
+    for node in model.graph.node:
+        node.input[:] = [names.get(n, n) for n in node.input]
 
 
 def _share_embedding(model: onnx.ModelProto, table: npt.NDArray[Any], scales: npt.NDArray[np.float32] | None) -> None:
@@ -307,6 +375,8 @@ def _decoder_example(network: Network) -> tuple[Tensor, ...]:
         ones,
         ones,
         ones,
+        torch.zeros(fills, source),
+        torch.zeros(fills, source),
     )
 
 

@@ -1,23 +1,27 @@
-"""The training loss: fill, route, contrast, and a hold on what the encoder knew."""
+"""The training loss: fill, route, contrast, and a hold on what the encoder knew.
+
+Everything runs over the packed tokens of a batch (`training/data/packing.py`): linear layers over all of them at once,
+attention bucket by bucket.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from model.tokenizer import NONE, PAD, SLOT
-from training.data.batches import NO_TOOL, Batch
-from training.network import MASKED, Decoded, Encoded, Network, match_lengths
+from training.data.batches import CONVERSATION, NO_TOOL, NOBODY, Batch, Routes
+from training.data.packing import Packed
+from training.network import MASKED, Encoder, Network, attend, match_lengths
 
 CONTRASTIVE_TEMPERATURE = 0.05
-ROUTE_GROUPS = 4  # rows of a route loss are taken in so many groups of like tool length
 
 
 class Losses(NamedTuple):
-    """Means, in nats: `fill` per free token, `route` per slot, `contrast` per row; and two accuracies in [0, 1]."""
+    """Means, in nats: `fill` per counted token, `route` per slot, `contrast` per row; and two accuracies in [0, 1]."""
 
     fill: Tensor
     route: Tensor
@@ -26,173 +30,199 @@ class Losses(NamedTuple):
     route_accuracy: Tensor
 
 
-def compute_losses(network: Network, batch: Batch, twins: Tensor) -> tuple[Losses, Encoded]:
-    """One pass over a batch. Also returns the encoded conversations, for further terms."""
-    query = network.encoder(batch.query_ids, batch.query_pool)
-    tool = encode_tools(network, batch)
-    called = batch.row_tools.clamp(min=0)  # [B, K]
-    width, tool_length = called.shape[1], batch.tool_ids.shape[1]
+class Memory(NamedTuple):
+    """The encoded texts of a batch.
 
-    def beside(q: Tensor, t: Tensor) -> Tensor:
-        """[.., B, Tq, d], [.., M, Tt, d] -> [.., B, Tq + K*Tt, d]: each row's conversation and the tools it calls."""
-        return torch.cat((q, _take(t, called)), dim=-2)
+    `pooled` [n, width] of unit length, one a text; of every token [N, ..] `cross`, the decoder's keys and values of all
+    layers side by side, and `copy_keys`.
+    """
 
-    # Filling: every token reads the conversation and the tool of its own call; [B, L, S].
-    keys, values = beside(query.keys, tool.keys), beside(query.values, tool.values)
-    source = torch.cat((batch.query_ids, batch.tool_ids[called].flatten(1)), dim=1)
-    places = torch.arange(width, device=source.device).repeat_interleave(tool_length)
-    own = F.pad(places == batch.owner[:, :, None], (batch.query_ids.shape[1], 0), value=True)
-    reads = own & (source != PAD)[:, None]
-    length = batch.decoder_ids.shape[1]
-    slots = tool.pooled[called.gather(1, batch.owner)]
-    positions = torch.arange(length, device=source.device).expand(batch.decoder_ids.shape)
-    causal = torch.ones(length, length, dtype=torch.bool, device=source.device).tril()
-    past = keys[:, :, :0]
-    filled = network.decoder(
-        batch.decoder_ids, slots, positions, past, past, _bias(causal)[None, None], keys, values, _bias(reads)[:, None]
-    )
-    copy_keys = beside(query.copy_keys, tool.copy_keys)
-    fill, fill_accuracy = _fill_loss(network, batch, filled.hidden, copy_keys, source, reads, twins)
-    route, route_accuracy = _route_loss(network, batch, query, tool, filled)
-    contrast = _contrastive_loss(batch, query.pooled, tool.pooled)
+    pooled: Tensor
+    cross: Tensor
+    copy_keys: Tensor
+
+
+def compute_losses(network: Network, batch: Batch, twins: Tensor, free_only: bool = True) -> tuple[Losses, Tensor]:
+    """One pass over a batch. Also returns the conversations' pooled vectors [B, width], for further terms.
+
+    `fill` counts the tokens that the grammar leaves free; with `free_only=False`, all tokens of arguments.
+    """
+    memory = encode(network.encoder, batch.texts, batch.pool)
+    query, tool = memory.pooled[: len(batch)], memory.pooled[len(batch) :]
+    reading = [_take(memory.cross, s.index) for s in batch.sources]
+    reads = [
+        (s.owner[:, None] == CONVERSATION) | (s.owner[:, None] == owner[:, :, None])
+        for s, owner in zip(batch.sources, batch.decoder.split(batch.owner), strict=True)
+    ]  # [b, L, S]
+    attention = FillAttention(network, batch.decoder, reading, reads)
+    slots = torch.where((batch.decoder.ids == SLOT)[:, None], tool[batch.slot_tool], 0.0)
+    hidden = network.decoder(batch.decoder.ids, slots, batch.decoder.position, attention)
+    counted = batch.free if free_only else batch.target != PAD
+    fill, fill_accuracy = _fill_loss(network, batch, memory, hidden, reads, twins, counted)
+    route, route_accuracy = _route_loss(network, batch, memory, query, tool, attention)
+    contrast = _contrastive_loss(batch, query, tool)
     return Losses(fill, route, contrast, fill_accuracy, route_accuracy), query
 
 
-def encode_tools(network: Network, batch: Batch) -> Encoded:
-    """The batch's tools, encoded in groups of like length, so that short ones do not pay for long ones' padding."""
-    lengths = (batch.tool_ids != PAD).sum(1)
-    order = lengths.argsort()
-    parts = []
-    for members in order.tensor_split(min(4, len(order))):
-        longest = int(lengths[members].max())
-        part = network.encoder(batch.tool_ids[members, :longest], batch.tool_pool[members, :longest])
-        gap = (0, 0, 0, batch.tool_ids.shape[1] - longest)
-        parts.append(Encoded(part.pooled, *(F.pad(x, gap) for x in part[1:])))
-    back = order.argsort()
-    pooled, keys, values, copy_keys = zip(*parts, strict=True)
-    return Encoded(
-        torch.cat(pooled)[back],
-        _gather(torch.cat(keys, 1), back),
-        _gather(torch.cat(values, 1), back),
-        _gather(torch.cat(copy_keys), back),
-    )
+def encode(encoder: Encoder, texts: Packed, pool: Tensor) -> Memory:
+    """What the decoder reads of `texts`; pool [N] is 1.0 where the pooled vector is taken."""
+    padding = [_bias(ids != PAD)[:, None, None] for ids in texts.split(texts.ids)]
+
+    def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        parts = zip(texts.split(q), texts.split(k), texts.split(v), padding, strict=True)
+        return torch.cat([attend(*part, encoder.head_width).flatten(0, 1) for part in parts])
+
+    states = encoder.states(texts.ids, texts.position, attention)
+    pairs = zip(texts.split(pool), texts.split(states), strict=True)
+    pooled = torch.cat([(weights[:, None].to(x.dtype) @ x)[:, 0] for weights, x in pairs])
+    pooled = F.normalize(pooled.float(), dim=-1)[texts.order.argsort()]
+    return Memory(pooled, encoder.cross(states), encoder.copy_key(states))
 
 
-class _Gather(torch.autograd.Function):
-    """x [.., M, T, d], index [N] -> [.., N, T, d]. `index_select` with a backward that uses every core of a CPU.
+class FillAttention:
+    """`training.network.Attention` of the rows that write calls: every token reads its conversation and its own tool.
 
-    Its own adds row by row on one; as a product with the transposed one-hot matrix it is a matrix multiplication.
+    Keeps the self-attention keys and values of all layers, packed, for the route rows behind them.
     """
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, index: Tensor) -> Tensor:
-        ctx.save_for_backward(index)
-        ctx.rows = x.shape[-3]
-        return x.index_select(-3, index)
+    def __init__(self, network: Network, decoder: Packed, reading: list[Tensor], reads: list[Tensor]) -> None:
+        config = network.config
+        self.head_width, self.kv_width = config.head_width, config.kv_width
+        self.decoder = decoder
+        self.cross = [x.split(2 * config.kv_width, dim=-1) for x in reading]  # [bucket][layer] [b, S, 2*kv]
+        self.cross_bias = [_bias(r)[:, None] for r in reads]
+        longest = max(length for _, length in decoder.shapes)
+        causal = torch.ones(longest, longest, dtype=torch.bool, device=decoder.ids.device).tril()
+        self.causal = _bias(causal)
+        self.kept: list[Tensor] = []
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (index,) = ctx.saved_tensors
-        (grad,) = grads
-        chosen = F.one_hot(index, ctx.rows).T.to(grad.dtype)  # [M, N]
-        return (chosen @ grad.flatten(-2)).unflatten(-1, grad.shape[-2:]), None
+    def own(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        self.kept.append(torch.cat((k, v), dim=-1))
+        out = []
+        split = self.decoder.split
+        for part in zip(split(q), split(k), split(v), strict=True):
+            length = part[0].shape[1]
+            bias = self.causal[None, None, :length, :length]
+            out.append(attend(*part, bias, self.head_width).flatten(0, 1))
+        return torch.cat(out)
+
+    def read(self, layer: int, q: Tensor) -> Tensor:
+        out = []
+        for part, cross, bias in zip(self.decoder.split(q), self.cross, self.cross_bias, strict=True):
+            keys, values = cross[layer].split(self.kv_width, dim=-1)
+            out.append(attend(part, keys, values, bias, self.head_width).flatten(0, 1))
+        return torch.cat(out)
 
 
-def _gather(x: Tensor, index: Tensor) -> Tensor:
-    gathered: Tensor = _Gather.apply(x, index)
-    return gathered
+class RouteAttention:
+    """`training.network.Attention` of route rows: one token each, behind the calls before its slot."""
 
+    def __init__(self, network: Network, routes: tuple[Routes, ...], cross: Tensor, past: Tensor) -> None:
+        config = network.config
+        self.head_width, self.kv_width = config.head_width, config.kv_width
+        self.sizes = [len(r.row) for r in routes]
+        self.cross = [_take(cross, r.source).split(2 * self.kv_width, dim=-1) for r in routes]
+        self.cross_bias = [_bias(r.readable)[:, None, None] for r in routes]
+        self.past = [_take(past, r.past).split(2 * self.kv_width, dim=-1) if r.past.shape[1] else None for r in routes]
+        self.past_bias = [_bias(F.pad(r.seen, (0, 1), value=True))[:, None, None] for r in routes]
 
-def _take(encoded: Tensor, tools: Tensor) -> Tensor:
-    """encoded [.., M, T, d], tools [B, K] -> [.., B, K*T, d]."""
-    return _gather(encoded, tools.flatten()).unflatten(-3, tools.shape).flatten(-3, -2)
+    def own(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        out = []
+        for part in zip(*(x.split(self.sizes) for x in (q, k, v)), self.past, self.past_bias, strict=True):
+            q1, k1, v1, past, bias = part
+            if past is None:  # a token alone sees itself, with weight 1
+                shared = q1.shape[-1] // v1.shape[-1]
+                heads = v1.unflatten(-1, (-1, self.head_width)).repeat_interleave(shared, dim=-2)
+                out.append(heads.flatten(-2))
+                continue
+            keys, values = past[layer].split(self.kv_width, dim=-1)
+            keys, values = torch.cat((keys, k1[:, None]), dim=1), torch.cat((values, v1[:, None]), dim=1)
+            out.append(attend(q1[:, None], keys, values, bias, self.head_width)[:, 0])
+        return torch.cat(out)
 
-
-def _bias(allowed: Tensor) -> Tensor:
-    return torch.where(allowed, 0.0, MASKED)
+    def read(self, layer: int, q: Tensor) -> Tensor:
+        out = []
+        for part, cross, bias in zip(q.split(self.sizes), self.cross, self.cross_bias, strict=True):
+            keys, values = cross[layer].split(self.kv_width, dim=-1)
+            out.append(attend(part[:, None], keys, values, bias, self.head_width)[:, 0])
+        return torch.cat(out)
 
 
 def _route_loss(
-    network: Network, batch: Batch, query: Encoded, tool: Encoded, filled: Decoded
+    network: Network, batch: Batch, memory: Memory, query: Tensor, tool: Tensor, fill: FillAttention
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy of each slot's softmax; every candidate is one decoder step, as in serving."""
-    scores = route_scores(network, batch, query, tool, filled)
+    scores = route_scores(network, batch, memory, query, tool, fill)
     slots = scores[batch.route_index.clamp(min=0)].masked_fill(batch.route_index == NO_TOOL, MASKED)  # [R, C+1]
     accuracy = (slots.argmax(-1) == batch.route_target).float().mean()
     return F.cross_entropy(slots, batch.route_target), accuracy
 
 
-def route_scores(network: Network, batch: Batch, query: Encoded, tool: Encoded, filled: Decoded) -> Tensor:
-    """The score [N] of every route row, taken in groups of like tool length: NONE reads no tool at all."""
-    lengths = (batch.tool_ids != PAD).sum(1)[batch.route_tool.clamp(min=0)]
-    lengths = torch.where(batch.route_tool == NO_TOOL, 0, lengths)
-    order = lengths.argsort()
-    without = int((lengths == 0).sum())
-    groups = [g for g in (order[:without], *order[without:].tensor_split(ROUTE_GROUPS)) if len(g)]
-    scores = [_group_scores(network, batch, query, tool, filled, g, int(lengths[g].max())) for g in groups]
-    return torch.cat(scores)[order.argsort()]
-
-
-def _group_scores(
-    network: Network, batch: Batch, query: Encoded, tool: Encoded, filled: Decoded, group: Tensor, length: int
+def route_scores(
+    network: Network, batch: Batch, memory: Memory, query: Tensor, tool: Tensor, fill: FillAttention
 ) -> Tensor:
-    """Scores [n] of the route rows `group` [n], whose tools have at most `length` tokens."""
-    row, start = batch.route_row[group], batch.route_start[group]
-    none, chosen = batch.route_tool[group] == NO_TOOL, batch.route_tool[group].clamp(min=0)
-    keys = torch.cat((_gather(query.keys, row), _gather(tool.keys[:, :, :length], chosen)), dim=2)
-    values = torch.cat((_gather(query.values, row), _gather(tool.values[:, :, :length], chosen)), dim=2)
-    reads = torch.cat((batch.query_ids[row] != PAD, batch.tool_ids[chosen, :length] != PAD), dim=1)
-    past = int(start.max())
-    earlier = torch.arange(past, device=row.device) < start[:, None]
-    sees = F.pad(earlier, (0, 1), value=True)  # the calls before, and itself
-    stepped = network.decoder(
-        torch.where(none, NONE, SLOT)[:, None],
-        tool.pooled[chosen][:, None],
-        start[:, None],
-        _gather(filled.keys[:, :, :past], row),
-        _gather(filled.values[:, :, :past], row),
-        _bias(sees)[:, None, None],
-        keys,
-        values,
-        _bias(reads)[:, None, None],
-    )
-    similarity = (query.pooled[row] * tool.pooled[chosen]).sum(-1).masked_fill(none, 0.0)
-    return network.decoder.route_scores(stepped.hidden[:, 0], similarity)
+    """The score [n] of every route row, in the order of `batch.routes`."""
+    past = torch.cat(fill.kept, dim=-1)  # [N, layers * 2 * kv]
+    row, chosen, start = (torch.cat([getattr(r, name) for r in batch.routes]) for name in ("row", "tool", "start"))
+    none = chosen == NO_TOOL
+    vectors = tool[chosen.clamp(min=0)]
+    ids = torch.where(none, NONE, SLOT)
+    hidden = network.decoder(ids, vectors, start, RouteAttention(network, batch.routes, memory.cross, past))
+    similarity = (query[row] * vectors).sum(-1).masked_fill(none, 0.0)
+    return network.decoder.route_scores(hidden, similarity)
 
 
 def _fill_loss(
-    network: Network, batch: Batch, hidden: Tensor, copy_keys: Tensor, source: Tensor, reads: Tensor, twins: Tensor
+    network: Network, batch: Batch, memory: Memory, hidden: Tensor, reads: list[Tensor], twins: Tensor, counted: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Negative log of `g0 softmax(logits)[t] + g1 Σ a[source = t] + g2 Σ a[twin(source) = t]` over the free tokens.
+    """Negative log of `g0 softmax(logits)[t] + g1 Σ a[source = t] + g2 Σ a[twin(source) = t]` over the tokens that
+    are `counted` [N].
 
     The copy distribution is never built over the vocabulary: only the target's share of it is needed. The accuracy
     counts a token as right when it gets more than half of the probability, which is a lower bound of the argmax being
     right.
     """
-    if not len(batch.fill_row):
+    if not counted.any():
         zero = hidden.sum() * 0.0
         return zero, zero.detach()
-    row, at, target = batch.fill_row, batch.fill_position, batch.fill_target
-    # Free positions, left-aligned per row: [B, F] with F the most of any row.
-    count = torch.bincount(row, minlength=hidden.shape[0])
-    column = torch.arange(len(row), device=row.device) - (count.cumsum(0) - count)[row]
-    grid = torch.zeros(hidden.shape[0], int(count.max()), dtype=torch.long, device=row.device)
-    grid[row, column] = at
-    batch_index = torch.arange(hidden.shape[0], device=row.device)[:, None]
     decoder = network.decoder
-    states = hidden[batch_index, grid]  # [B, F, width]
-    matches = match_lengths(source, twins, batch.decoder_ids)[batch_index, grid]
-    bias = torch.where(reads[batch_index, grid], 0.0, MASKED)
-    attention = decoder.copy_attention(states, copy_keys, matches, bias)[row, column]  # [N, S]
-    states = states[row, column]  # [N, width]
+    exact, twin = [], []
+    split = batch.decoder.split
+    parts = zip(
+        split(hidden), split(batch.decoder.ids), split(batch.target), split(batch.free), split(counted),
+        split(batch.call_start), batch.sources, reads, strict=True,
+    )  # fmt: skip
+    for states, written, target, free, chosen, call_start, sources, readable in parts:
+        source = batch.texts.ids[sources.index].masked_fill(sources.owner == NOBODY, PAD)  # [b, S]
+        same = source[:, None] == target[:, :, None]  # [b, L, S]
+        same_twin = twins[source][:, None] == target[:, :, None]
+        matches = match_lengths(source, twins, written)
+        scores = decoder.copy_scores(states, _take(memory.copy_keys, sources.index), matches, _bias(readable))
+        used, before = coverage(scores.detach(), (same | same_twin) & free[:, :, None], call_start)
+        copied = (scores + decoder.coverage(states, used, before)).softmax(-1)
+        exact.append((copied * same).sum(-1)[chosen])
+        twin.append((copied * same_twin).sum(-1)[chosen])
+    states = hidden[counted]  # [F, width]
     gates = decoder.gates(states)
-    logits = decoder.vocab_logits(states).float()
-    vocab = (logits.gather(1, target[:, None]).squeeze(1) - logits.logsumexp(-1)).exp()
-    exact = (attention * (source[row] == target[:, None])).sum(-1)
-    twin = (attention * (twins[source[row]] == target[:, None])).sum(-1)
-    probability = gates[:, 0] * vocab + gates[:, 1] * exact + gates[:, 2] * twin
+    # Cross-entropy without its mean: the one operator that makes a single pass of this, the widest tensor of a step.
+    vocab = (-F.cross_entropy(decoder.vocab_logits(states), batch.target[counted], reduction="none")).exp()
+    probability = gates[:, 0] * vocab + gates[:, 1] * torch.cat(exact) + gates[:, 2] * torch.cat(twin)
     accuracy = (probability > 0.5).float().mean()
     return -(probability + 1e-9).log().mean(), accuracy
+
+
+def coverage(scores: Tensor, same: Tensor, call_start: Tensor) -> tuple[Tensor, Tensor]:
+    """How much of each source token has been copied before each decoder token: in its own call, and in earlier calls.
+
+    scores [B, L, S]: copy scores; same [B, L, S]: whether the source token is what is written next, and by choice;
+    call_start [B, L]: the place of the call's slot. Each written token is laid to the source tokens that it equals, in
+    proportion to their copy attention. Returns two tensors [B, L, S] in 0..1.
+    """
+    weight = scores.softmax(-1) * same
+    share = weight / weight.sum(-1, keepdim=True).clamp(min=1e-9)
+    total = F.pad(share.cumsum(1), (0, 0, 1, 0))[:, :-1]  # before token l: what 0..l-1 chose
+    before = total.gather(1, call_start[:, :, None].expand(total.shape))
+    return (total - before).clamp(0.0, 1.0), before.clamp(max=1.0)
 
 
 def _contrastive_loss(batch: Batch, query: Tensor, tool: Tensor) -> Tensor:
@@ -205,3 +235,19 @@ def _contrastive_loss(batch: Batch, query: Tensor, tool: Tensor) -> Tensor:
     sibling = batch.row_group[rows][:, None] == batch.tool_group[None]
     sibling[torch.arange(len(positive), device=positive.device), positive] = False
     return F.cross_entropy(scores.masked_fill(sibling, MASKED), positive)
+
+
+def anchor_loss(pooled: Tensor, reference: Encoder, batch: Batch) -> Tensor:
+    """1 - cosine between a few conversations' vectors and those of the encoder as it was before training."""
+    with torch.no_grad():
+        before = reference(batch.anchor_ids, batch.anchor_pool).pooled
+    return 1.0 - (pooled[: len(before)] * before).sum(-1).mean()
+
+
+def _take(x: Tensor, index: Tensor) -> Tensor:
+    """x [N, d], index [..] -> [.., d]. Unlike x[index], its gradient is one `index_add`."""
+    return x.index_select(0, index.flatten()).unflatten(0, index.shape)
+
+
+def _bias(allowed: Tensor) -> Tensor:
+    return torch.where(allowed, 0.0, MASKED)

@@ -10,7 +10,8 @@ then tools), V vocabulary.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -35,14 +36,6 @@ class Encoded(NamedTuple):
     copy_keys: Tensor
 
 
-class Decoded(NamedTuple):
-    """`hidden` [B, L, width]; `keys`, `values` [layers, B, P+L, kv_width]: the self-attention cache, past included."""
-
-    hidden: Tensor
-    keys: Tensor
-    values: Tensor
-
-
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, head_width: int) -> Tensor:
     """Grouped-query softmax attention, written out: its backward is several times faster on CPU than the fused one.
 
@@ -65,12 +58,12 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, head_width: int) -> Te
 
 
 def rotate(x: Tensor, positions: Tensor, head_width: int) -> Tensor:
-    """Rotary position embedding (Su et al. 2021, half-split form). x [B, L, n*d]; positions [B, L]."""
+    """Rotary position embedding (Su et al. 2021, half-split form). x [.., n*d]; positions [..]."""
     half = head_width // 2
     frequencies = 10_000.0 ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
-    angles = positions[:, :, None, None].float() * frequencies  # [B, L, 1, d/2]
+    angles = positions[..., None, None].float() * frequencies  # [.., 1, d/2]
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-    first, second = x.view(*x.shape[:2], -1, head_width).chunk(2, dim=-1)
+    first, second = x.view(*x.shape[:-1], -1, head_width).chunk(2, dim=-1)
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).reshape(x.shape)
 
 
@@ -79,7 +72,6 @@ class EncoderLayer(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.head_width = config.head_width
         self.qkv = nn.Linear(config.width, 3 * config.width)
         self.attention_out = nn.Linear(config.width, config.width)
         self.attention_norm = nn.LayerNorm(config.width, eps=1e-12)
@@ -87,9 +79,9 @@ class EncoderLayer(nn.Module):
         self.down = nn.Linear(config.feed_forward, config.width)
         self.norm = nn.LayerNorm(config.width, eps=1e-12)
 
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        q, k, v = self.qkv(x).chunk(3, dim=-1)
-        x = self.attention_norm(x + self.attention_out(attend(q, k, v, bias, self.head_width)))
+    def forward(self, x: Tensor, attention: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+        """x [.., width]; `attention` maps queries, keys and values to the same shape: it alone knows what a row is."""
+        x = self.attention_norm(x + self.attention_out(attention(*self.qkv(x).chunk(3, dim=-1))))
         return self.norm(x + self.down(F.gelu(self.up(x))))
 
 
@@ -104,24 +96,35 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
         self.cross = nn.Linear(config.width, 2 * config.decoder_layers * config.kv_width, bias=False)
         self.copy_key = nn.Linear(config.width, config.copy_width, bias=False)
-        self.kv_width, self.decoder_layers = config.kv_width, config.decoder_layers
+        self.kv_width, self.decoder_layers, self.head_width = config.kv_width, config.decoder_layers, config.head_width
 
-    def states(self, ids: Tensor) -> Tensor:
-        """ids [B, T], padded with PAD -> states [B, T, width]."""
-        bias = torch.where(ids == PAD, MASKED, 0.0)[:, None, None]
-        x = self.norm(self.embedding(ids) + self.positions.weight[: ids.shape[1]])
+    def states(self, ids: Tensor, positions: Tensor, attention: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+        """ids, positions [..] -> states [.., width]; see `EncoderLayer.forward`."""
+        x = self.norm(self.embedding(ids) + F.embedding(positions, self.positions.weight))
         for layer in self.layers:
-            x = layer(x, bias)
+            x = layer(x, attention)
         return x
 
     def forward(self, ids: Tensor, pool: Tensor) -> Encoded:
-        """ids [B, T]; pool [B, T] is 1.0 where the pooled vector is taken, else 0.0."""
-        x = self.states(ids)
+        """ids [B, T], padded with PAD; pool [B, T] is 1.0 where the pooled vector is taken, else 0.0."""
+        bias = torch.where(ids == PAD, MASKED, 0.0)[:, None, None]
+        positions = torch.arange(ids.shape[1], device=ids.device)
+        x = self.states(ids, positions, lambda q, k, v: attend(q, k, v, bias, self.head_width))
         pooled = F.normalize((pool[:, None].to(x.dtype) @ x).squeeze(1).float(), dim=-1)
         batch, length = ids.shape
         cross = self.cross(x).view(batch, length, self.decoder_layers, 2 * self.kv_width).permute(2, 0, 1, 3)
         keys, values = cross.chunk(2, dim=-1)
         return Encoded(pooled, keys, values, self.copy_key(x))
+
+
+class Attention(Protocol):
+    """How the decoder's tokens see each other and their sources. `layer` counts from 0."""
+
+    def own(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Causal self-attention: q [.., width] and k, v [.., kv_width] of the new tokens -> [.., width]."""
+
+    def read(self, layer: int, q: Tensor) -> Tensor:
+        """Cross-attention: q [.., width] -> [.., width]."""
 
 
 class DecoderLayer(nn.Module):
@@ -140,31 +143,21 @@ class DecoderLayer(nn.Module):
         self.up = nn.Linear(config.width, config.feed_forward)
         self.down = nn.Linear(config.feed_forward, config.width)
 
-    def forward(
-        self,
-        x: Tensor,
-        positions: Tensor,
-        past: tuple[Tensor, Tensor],
-        self_bias: Tensor,
-        memory: tuple[Tensor, Tensor],
-        cross_bias: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor, positions: Tensor, layer: int, attention: Attention) -> Tensor:
+        """x [.., width], positions [..] -> [.., width]."""
         qkv = self.qkv(self.self_norm(x))
         q, k, v = qkv.split((x.shape[-1], self.kv_width, self.kv_width), dim=-1)
         q, k = rotate(q, positions, self.head_width), rotate(k, positions, self.head_width)
-        keys, values = torch.cat((past[0].to(k.dtype), k), dim=1), torch.cat((past[1].to(v.dtype), v), dim=1)
-        x = x + self.self_out(attend(q, keys, values, self_bias, self.head_width))
-        q = self.cross_q(self.cross_norm(x))
-        x = x + self.cross_out(attend(q, memory[0], memory[1], cross_bias, self.head_width))
-        x = x + self.down(F.gelu(self.up(self.norm(x))))
-        return x, keys, values
+        x = x + self.self_out(attention.own(layer, q, k, v))
+        x = x + self.cross_out(attention.read(layer, self.cross_q(self.cross_norm(x))))
+        return x + self.down(F.gelu(self.up(self.norm(x))))
 
 
 class Decoder(nn.Module):
     """Scores candidates at a slot and writes arguments behind it.
 
     A slot's input is the candidate tool's pooled vector in place of a token embedding; the NONE token stands for "no
-    (more) calls". Which memory a token may read is said by `cross_bias`.
+    (more) calls".
     """
 
     def __init__(self, config: ModelConfig, embedding: nn.Embedding) -> None:
@@ -184,50 +177,41 @@ class Decoder(nn.Module):
         self.gate = nn.Linear(config.width, 3)
         self.copy_query = nn.Linear(config.width, config.copy_width)
         self.copy_match = nn.Parameter(torch.tensor([1.0, 2.0, 2.0]))
+        self.copy_used = nn.Linear(config.width, 2)
 
-    def forward(
-        self,
-        ids: Tensor,
-        slots: Tensor,
-        positions: Tensor,
-        past_keys: Tensor,
-        past_values: Tensor,
-        self_bias: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        cross_bias: Tensor,
-    ) -> Decoded:
-        """One pass over L new tokens behind P cached ones.
-
-        Args:
-            ids: [B, L]; SLOT where `slots` holds the input.
-            slots: [B, L, width] (or [B, 1, width]) pooled vectors.
-            positions: [B, L].
-            past_keys, past_values: [layers, B, P, kv_width]; P may be 0.
-            self_bias: [B, 1, L, P+L]; cross_bias: [B, 1, L or 1, S].
-            keys, values: [layers, B, S, kv_width], the memories.
-        """
-        x = torch.where((ids == SLOT)[:, :, None], self.slot(slots).float(), self.embedding_norm(self.embedding(ids)))
-        all_keys, all_values = [], []
-        # unbind, not indexing: one backward for all layers instead of a zero-filled tensor per layer.
-        caches = zip(past_keys.unbind(0), past_values.unbind(0), strict=True)
-        memories = zip(keys.unbind(0), values.unbind(0), strict=True)
-        for layer, past, memory in zip(self.layers, caches, memories, strict=True):
-            x, k, v = layer(x, positions, past, self_bias, memory, cross_bias)
-            all_keys.append(k)
-            all_values.append(v)
-        return Decoded(self.norm(x), torch.stack(all_keys), torch.stack(all_values))
+    def forward(self, ids: Tensor, slots: Tensor, positions: Tensor, attention: Attention) -> Tensor:
+        """ids, positions [..]; slots [.., width] the input where ids is SLOT -> hidden [.., width]."""
+        x = torch.where((ids == SLOT)[..., None], self.slot(slots).float(), self.embedding_norm(self.embedding(ids)))
+        for i, layer in enumerate(self.layers):
+            x = layer(x, positions, i, attention)
+        hidden: Tensor = self.norm(x)
+        return hidden
 
     def route_scores(self, hidden: Tensor, similarity: Tensor) -> Tensor:
         """hidden [..., width], cosine similarity [...] (0 for NONE) -> unnormalised log-probabilities [...]."""
+        if not self.config.rerank:  # a tool beats NONE, which scores 0, from a learned cosine on: a half to begin with
+            return self.route_similarity * torch.where(similarity == 0, 0.0, similarity - self.route.bias.sigmoid())
         return self.route(hidden).squeeze(-1).float() + self.route_similarity * similarity
 
-    def copy_attention(self, hidden: Tensor, copy_keys: Tensor, matches: Tensor, bias: Tensor) -> Tensor:
+    def copy_scores(self, hidden: Tensor, copy_keys: Tensor, matches: Tensor, bias: Tensor) -> Tensor:
         """hidden [B, L, width], copy_keys [B, S, copy], matches [B, L, S] in 0..3, bias [B, L or 1, S] -> [B, L, S]."""
         scores = self.copy_query(hidden) @ copy_keys.transpose(1, 2)
         scores = scores.float() * self.config.copy_width**-0.5 + bias.float()
+        if not self.config.induction:
+            return scores
         bonus = F.pad(self.copy_match.cumsum(0), (1, 0))  # the bonus of 0, 1, 2 and 3 matching tokens
-        return (scores + bonus[matches]).softmax(-1)
+        return scores + bonus[matches]
+
+    def coverage(self, hidden: Tensor, used: Tensor, before: Tensor) -> Tensor:
+        """What is added to the copy scores of source tokens that were copied already, in this call or one before it.
+
+        hidden [B, L, width]; used, before [B, L, S] in 0..1 -> [B, L, S]. See et al. 2017 (coverage), without their
+        loss.
+        """
+        if not self.config.coverage:
+            return torch.zeros_like(used)
+        weight = self.copy_used(hidden).float()  # [B, L, 2]
+        return weight[..., :1] * used + weight[..., 1:] * before
 
     def vocab_logits(self, hidden: Tensor) -> Tensor:
         """hidden [N, width] -> [N, V]."""
@@ -235,7 +219,10 @@ class Decoder(nn.Module):
 
     def gates(self, hidden: Tensor) -> Tensor:
         """hidden [..., width] -> [..., 3]: the shares of vocabulary, copying, and copying without the leading space."""
-        return self.gate(hidden).float().softmax(-1)
+        scores = self.gate(hidden).float()
+        if not self.config.copy:
+            scores = F.pad(scores[..., :1], (0, 2), value=MASKED)
+        return scores.softmax(-1)
 
 
 def match_lengths(source: Tensor, twins: Tensor, written: Tensor) -> Tensor:
@@ -266,6 +253,7 @@ class Network(nn.Module):
         self.encoder = Encoder(config, embedding)
         self.decoder = Decoder(config, embedding)
         self.apply(_initialise)
+        nn.init.zeros_(self.decoder.copy_used.weight)  # to begin with, what was copied makes no difference
 
     def parameter_count(self) -> int:
         """Distinct parameters; the shared embedding counts once."""

@@ -1,10 +1,16 @@
-"""The training loop, top to bottom. Runs from a folder of shards on CPU or one GPU; resumes where it stopped."""
+"""The training loop, top to bottom. Runs from a folder of shards on CPU, one GPU or several; resumes where it stopped.
+
+A step is `config.accumulate` micro-batches of `config.rows` examples. Each is a sum of means of its own, and gradients
+are averaged over them, so it does not matter which process computes which: two processes with one micro-batch each take
+the same step as one process with two.
+"""
 
 from __future__ import annotations
 
 import copy
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,136 +19,168 @@ from torch import Tensor
 from tqdm import tqdm
 
 from model.tokenizer import Tokenizer
-from training.checkpoint import load_checkpoint, save_checkpoint, write_history
+from training.checkpoint import Progress, load_checkpoint, save_checkpoint, write_history
 from training.config import ModelConfig, TrainConfig
 from training.data.batches import Batch, build_batch, epoch_batches, training_batches
 from training.data.shards import ExampleTable, ToolTable, load_description, load_examples, load_tools
-from training.loss import Losses, compute_losses
+from training.distributed import World, join_world
+from training.loss import Losses, anchor_loss, compute_losses
+from training.memory import keep_freed_memory
 from training.network import Encoder, Network
+from training.optimizer import Optimizers, make_optimizer, set_learning_rate
 from training.plot import plot_history
+from training.throughput import Meter, matmul_peak
 from training.warm_start import load_weights, warm_start
 
-ANCHOR_ROWS = 8  # texts per step on which the encoder is held near its start; a sample is enough for a soft hold
 LOG_EVERY = 20
 
 
 def train(
     shards: Path, run: Path, config: TrainConfig, model_config: ModelConfig | None = None, init: str = "minilm"
 ) -> Network:
-    """Train until `config.steps`, leaving `checkpoint.pt`, `history.jsonl` and `loss.png` in `run`.
+    """Train to the end of `config`, leaving `checkpoint.pt`, `history.jsonl` and `loss.png` in `run`.
 
     Args:
         shards: what `bodkin data prepare` wrote.
         run: this run's folder; a checkpoint in it is resumed, with the same batches as if never interrupted.
-        init: "minilm", "random", or the path of a safetensors file with network weights. Ignored on resume.
+        init: "minilm", "random", or the path of an artifact folder, a checkpoint or a safetensors file with network
+            weights. Not looked at on resume.
     """
     load_description(shards)
-    tokenizer = Tokenizer.load(shards / "tokenizer.json")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    tools, examples, heldout = load_tools(shards), load_examples(shards, "train"), load_examples(shards, "heldout")
-    torch.manual_seed(config.seed)
-    network = Network(model_config or ModelConfig(vocab_size=tokenizer.vocab_size))
-    if init == "minilm":
-        warm_start(network, tokenizer)
-    elif init != "random":
-        load_weights(network, Path(init))
-    network.to(device)
-    reference = copy.deepcopy(network.encoder).eval().requires_grad_(False)
-    optimizer = make_optimizer(network, config)
-    step, history = 0, []
-    checkpoint = run / "checkpoint.pt"
-    if checkpoint.exists():
-        state = load_checkpoint(checkpoint)
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, history = state["step"], state["history"]
-    twins = torch.from_numpy(tokenizer.twins).to(device)
-    validation = [b.to(device) for b in validation_batches(heldout, tools, config)]
+    keep_freed_memory()
+    with join_world() as world:
+        return _train(world, shards, run, config, model_config, init)
 
-    run.mkdir(parents=True, exist_ok=True)
-    batches = training_batches(examples, tools, config.rows, config.candidates, config.seed, start=step)
+
+def _train(
+    world: World, shards: Path, run: Path, config: TrainConfig, model_config: ModelConfig | None, init: str
+) -> Network:
+    share = world.share(config.accumulate)
+    tokenizer = Tokenizer.load(shards / "tokenizer.json")
+    tools, examples, heldout = load_tools(shards), load_examples(shards, "train"), load_examples(shards, "heldout")
+    examples = examples.without(config.without) if config.without else examples
+    checkpoint = run / "checkpoint.pt"
+    state = load_checkpoint(checkpoint) if checkpoint.exists() else None
+    torch.manual_seed(config.seed)  # the same weights in every process; nothing after this is random but by the step
+    network = Network(model_config or ModelConfig(vocab_size=tokenizer.vocab_size))
+    if state is None:
+        initialise(network, tokenizer, init)
+    # The encoder as it was before training, for the anchor loss: a resumed run must not take the trained one for it.
+    reference = copy.deepcopy(network.encoder).eval().requires_grad_(False)
+    network.to(world.device)
+    reference.to(world.device)
+    optimizer = make_optimizer(network, config)
+    progress = Progress()
+    if state is not None:
+        network.load_state_dict(state["network"])
+        reference.load_state_dict(state["reference"])
+        optimizer.load_state_dict(state["optimizer"])
+        progress = Progress(state["step"], state["seconds"], state["history"])
+        del state
+    twins = torch.from_numpy(tokenizer.twins).to(world.device)
+    validation = [b.to(world.device) for b in validation_batches(heldout, tools, config)] if world.leads else []
+    meter = Meter(matmul_peak(world.device, torch.bfloat16 if config.precision == "bf16" else torch.float32))
+    if world.leads:
+        run.mkdir(parents=True, exist_ok=True)
+        print(f"{world.size} x {world.device.type}, matrix products at {meter.peak / 1e12:.2f} TFLOP/s each")
+
+    # This process's micro-batches: of the run's one sequence, every `world.size`-th.
+    first = progress.step * config.accumulate + world.rank
+    batches = training_batches(
+        examples, tools, config.rows, config.candidates, config.seed, start=first, stride=world.size
+    )
+    begun = time.monotonic() - progress.seconds
     last_saved = time.monotonic()
     recent: list[Tensor] = []
-    started = time.monotonic()
     network.train()
-    with tqdm(total=config.steps, initial=step, unit="step", dynamic_ncols=True) as bar:
-        while step < config.steps:
-            set_learning_rate(optimizer, step, config)
-            losses = training_step(network, reference, next(batches).to(device), twins, optimizer, config)
-            step += 1
-            recent.append(losses)
+    meter.restart()
+    done = done_share(progress, config)
+    total = None if config.time_limit else config.steps
+    with tqdm(total=total, initial=progress.step, unit="step", dynamic_ncols=True, disable=not world.leads) as bar:
+        while done < 1.0:
+            factor = set_learning_rate(optimizer, progress.step, done, config)
+            optimizer.zero_grad()
+            for _ in range(share):
+                with nullcontext() if recent else meter.counting():
+                    recent.append(backward(network, reference, next(batches).to(world.device), twins, config))
+            update(network, optimizer, world, config)
+            progress.step += 1
+            progress.seconds = world.agree(time.monotonic() - begun)
+            done = done_share(progress, config)
             bar.update()
-            if step % LOG_EVERY == 0 or step == config.steps:
-                mean = torch.stack(recent).mean(0).tolist()
-                row = {"step": step, "examples": step * config.rows, **dict(zip(Losses._fields, mean, strict=True))}
-                row["examples_per_second"] = len(recent) * config.rows / (time.monotonic() - started)
-                recent, started = [], time.monotonic()
+            if progress.step % LOG_EVERY and done < 1.0:
+                continue
+            # Logged, and only then saved: no measurement of an interrupted run is lost between two checkpoints.
+            losses = torch.stack(recent).mean(0) / world.size
+            world.add([losses])
+            if world.leads:
+                examples_seen = progress.step * config.rows * config.accumulate
+                row: dict[str, float] = {"step": progress.step, "examples": examples_seen}
+                row |= {"seconds": progress.seconds, "lr_factor": factor}
+                row |= dict(zip(Losses._fields, losses.tolist(), strict=True))
+                row |= meter.read(len(recent), config.rows, world.size)
                 bar.set_postfix_str(
-                    f"fill {row['fill']:.3f} route {row['route']:.3f} {row['examples_per_second']:.0f}/s"
+                    f"fill {row['fill']:.3f} route {row['route']:.3f} {row['examples_per_second']:.0f}/s "
+                    f"{row['tflops']:.2f} TFLOP/s ({row['utilisation']:.0%})"
                 )
-                if step % config.eval_every < LOG_EVERY or step == config.steps:
-                    row |= {f"heldout_{k}": v for k, v in evaluate(network, validation, twins).items()}
+                if progress.step % config.eval_every < LOG_EVERY or done >= 1.0:
+                    row |= {f"heldout_{k}": v for k, v in evaluate(network, validation, twins, config).items()}
                     bar.write(" ".join(f"{k}={v:.4g}" for k, v in row.items()))
-                history.append(row)
-            if time.monotonic() - last_saved > 60 * config.checkpoint_minutes or step == config.steps:
-                save_checkpoint(checkpoint, network, optimizer, step, history, config)
-                write_history(run / "history.jsonl", history)
-                plot_history(run / "loss.png", history)
-                last_saved = started = time.monotonic()
+                progress.history.append(row)
+                write_history(run / "history.jsonl", progress.history)
+                if time.monotonic() - last_saved > 60 * config.checkpoint_minutes or done >= 1.0:
+                    save_checkpoint(checkpoint, network, reference, optimizer, progress, config)
+                    plot_history(run / "loss.png", progress.history)
+                    last_saved = time.monotonic()
+            recent = []
+            meter.restart()
     return network.eval()
 
 
-def training_step(
-    network: Network,
-    reference: Encoder,
-    batch: Batch,
-    twins: Tensor,
-    optimizer: torch.optim.Optimizer,
-    config: TrainConfig,
-) -> Tensor:
-    """One optimiser step; returns the batch's `Losses` as one tensor."""
-    with torch.autocast(batch.query_ids.device.type, torch.bfloat16):
-        losses, query = compute_losses(network, batch, twins)
+def initialise(network: Network, tokenizer: Tokenizer, init: str) -> None:
+    """Set the weights that a run starts from, in place; `init` as in `train`."""
+    if init == "minilm":
+        warm_start(network, tokenizer)
+    elif init.endswith(".pt"):
+        network.load_state_dict(load_checkpoint(Path(init))["network"])
+    elif Path(init).is_dir():
+        from training.artifact import artifact_network  # onnx is not needed, nor there, on a bare trainer
+
+        network.load_state_dict(artifact_network(Path(init)).state_dict())
+    elif init != "random":
+        load_weights(network, Path(init))
+
+
+def done_share(progress: Progress, config: TrainConfig) -> float:
+    """How much of the run is over, 0 to 1 or a little beyond: of its time if that is limited, else of its steps."""
+    if config.time_limit:
+        return progress.seconds / (60 * config.time_limit)
+    return progress.step / config.steps
+
+
+def backward(network: Network, reference: Encoder, batch: Batch, twins: Tensor, config: TrainConfig) -> Tensor:
+    """Add one micro-batch's part to the step's gradients; returns its `Losses` as one tensor."""
+    with torch.autocast(twins.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        losses, query = compute_losses(network, batch, twins, config.free_only)
         loss = losses.fill + losses.route + config.contrastive_weight * losses.contrast
         if config.anchor_weight:
-            loss = loss + config.anchor_weight * anchor_loss(query.pooled, reference, batch)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(network.parameters(), config.grad_clip)
-    optimizer.step()
+            loss = loss + config.anchor_weight * anchor_loss(query, reference, batch)
+    (loss / config.accumulate).backward()
     return torch.stack([x.detach().float() for x in losses])
 
 
-def anchor_loss(pooled: Tensor, reference: Encoder, batch: Batch) -> Tensor:
-    """1 - cosine between a few conversations' vectors and those of the encoder as it was before training."""
-    with torch.no_grad():
-        before = reference(batch.query_ids[:ANCHOR_ROWS], batch.query_pool[:ANCHOR_ROWS]).pooled
-    return 1.0 - (pooled[:ANCHOR_ROWS] * before).sum(-1).mean()
-
-
-def make_optimizer(network: Network, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW with a lower rate for what comes from the warm start; no decay on vectors and embeddings."""
-    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        inherited = name.startswith("encoder.") and not name.startswith(("encoder.cross", "encoder.copy_key"))
-        rate = config.encoder_lr if inherited else config.decoder_lr
-        decay = (
-            config.weight_decay if parameter.ndim > 1 and "embedding" not in name and "positions" not in name else 0.0
-        )
-        groups.setdefault((rate, decay), []).append(parameter)
-    return torch.optim.AdamW(
-        [{"params": p, "lr": r, "base_lr": r, "weight_decay": d} for (r, d), p in groups.items()],
-        betas=(0.9, 0.98),
-        fused=True,
-    )
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, step: int, config: TrainConfig) -> None:
-    """Warmup, stable, decay to zero over the last `config.decay` of the steps."""
-    left = (config.steps - step) / max(1.0, config.decay * config.steps)
-    factor = min(1.0, (step + 1) / config.warmup, left)
-    for group in optimizer.param_groups:
-        group["lr"] = factor * group["base_lr"]
+def update(network: Network, optimizer: Optimizers, world: World, config: TrainConfig) -> None:
+    """Sum the processes' gradients and take the step that all of them take."""
+    gradients = []
+    for parameter in network.parameters():
+        # What no example of this process's batches used (fill heads, where no call is right) counts as zero, as it
+        # would if another process's batch had used it.
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        gradients.append(parameter.grad)
+    world.add(gradients)
+    torch.nn.utils.clip_grad_norm_(network.parameters(), config.grad_clip)
+    optimizer.step()
 
 
 def validation_batches(heldout: ExampleTable, tools: ToolTable, config: TrainConfig) -> Iterator[Batch]:
@@ -153,12 +191,12 @@ def validation_batches(heldout: ExampleTable, tools: ToolTable, config: TrainCon
 
 
 @torch.no_grad()
-def evaluate(network: Network, batches: list[Batch], twins: Tensor) -> dict[str, float]:
+def evaluate(network: Network, batches: list[Batch], twins: Tensor, config: TrainConfig) -> dict[str, float]:
     """Mean losses and accuracies over `batches`."""
     network.eval()
     rows = []
     for batch in batches:
-        with torch.autocast(batch.query_ids.device.type, torch.bfloat16):
+        with torch.autocast(twins.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             losses, _ = compute_losses(network, batch, twins)
         rows.append(torch.stack([x.float() for x in losses]))
     network.train()

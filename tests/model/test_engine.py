@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ pytest.importorskip("torch")
 from model import load_engine  # noqa: E402
 from model.engine import CANDIDATES, MAX_CALLS, BodkinEngine  # noqa: E402
 from model.errors import ContextLengthError, RequestError, SchemaError  # noqa: E402
+from model.manifest import read_manifest, set_calibration  # noqa: E402
 from model.prompt import encode_messages, encode_tool  # noqa: E402
 from model.tokenizer import NONE  # noqa: E402
 from model.types import (  # noqa: E402
@@ -35,14 +37,26 @@ from model.types import (  # noqa: E402
     ToolCall,
     ToolChoice,
 )
-from tests.artifact import CITIES, SENTENCES, TOOLS, WEATHER, artifact, tool, user  # noqa: E402
+from tests.artifact import (  # noqa: E402
+    CITIES,
+    SENTENCES,
+    TOOLS,
+    WEATHER,
+    artifact,
+    calibrated,
+    random_network,
+    tokenizer,
+    tool,
+    user,
+)
+from training.export import export  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def engine() -> BodkinEngine:
-    return load_engine(artifact(), threads=1)
+    return load_engine(calibrated(), threads=1)
 
 
 def requests(count: int, seed: int = 0, **fields: Any) -> list[GenerationRequest]:
@@ -61,6 +75,13 @@ def requests(count: int, seed: int = 0, **fields: Any) -> list[GenerationRequest
 
 def answers(engine: BodkinEngine, asked: list[GenerationRequest]) -> list[tuple[ToolCall, ...]]:
     return [engine.generate(request).calls for request in asked]
+
+
+def numbers(result: GenerationResult) -> list[float]:
+    """The confidence of the whole and that of each call, all of which there are."""
+    found = [c for c in (result.confidence, *result.confidences) if c is not None]
+    assert len(found) == 1 + len(result.calls)
+    return found
 
 
 def named(name: str) -> ToolChoice:
@@ -83,17 +104,56 @@ def test_auto_gives_valid_calls_and_sometimes_none(engine: BodkinEngine) -> None
             Draft202012Validator(schemas[call.name]).validate(json.loads(call.arguments))
         assert result.finish_reason == "length" or (result.finish_reason == "tool_calls") == bool(result.calls)
         assert len(result.confidences) == len(result.calls) <= MAX_CALLS
-        assert all(0.0 <= c <= 1.0 for c in (*result.confidences, result.confidence))
+        assert all(0.0 <= c <= 1.0 for c in numbers(result))
         if result.finish_reason == "tool_calls":
-            assert result.confidence == pytest.approx(math.prod(result.confidences))
+            whole, *each = numbers(result)
+            assert whole == pytest.approx(math.prod(each), abs=2e-6)
         counts.add(len(result.calls))
     assert 0 in counts and max(counts) > 1  # the random network does all of it
 
 
 def test_confidence_of_no_call_is_that_of_none(engine: BodkinEngine) -> None:
     [result] = [r for r in map(engine.generate, requests(30)) if r.finish_reason == "stop"][:1]
-    assert 0.0 < result.confidence < 1.0
+    assert 0.0 < numbers(result)[0] < 1.0
     assert result.usage.completion_tokens == 0
+
+
+def test_an_artifact_that_is_not_calibrated_claims_no_confidence(engine: BodkinEngine) -> None:
+    plain = load_engine(artifact(), threads=1)
+    for request in (*requests(6), replace(requests(1)[0], max_tokens=1), GenerationRequest(user("Paris"), ())):
+        result, other = plain.generate(request), engine.generate(request)
+        assert result.confidence is None
+        assert result.confidences == (None,) * len(result.calls)
+        assert (result.calls, result.trace) == (other.calls, other.trace)
+
+
+def test_new_weights_do_not_keep_the_calibration_of_the_old(tmp_path: Path) -> None:
+    shutil.copytree(calibrated(), tmp_path / "artifact")
+    old = read_manifest(tmp_path / "artifact").calibration
+    assert old is not None
+    export(random_network(2), tokenizer(), tmp_path / "artifact", int8=False, info={})
+    set_calibration(tmp_path / "artifact", old)
+    [request] = requests(1)
+    assert load_engine(tmp_path / "artifact", threads=1).generate(request).confidence is None
+    assert load_engine(calibrated(), threads=1).generate(request).confidence is not None
+
+
+def test_the_trace_adds_up_to_the_confidence(engine: BodkinEngine) -> None:
+    for request in requests(12, seed=1):
+        result = engine.generate(request)
+        trace = result.trace
+        assert trace is not None
+        assert len(trace.calls) == len(result.calls)
+        logs = [c.route + sum(c.tokens) for c in trace.calls]
+        assert all(log <= 0.0 for call in trace.calls for log in (call.route, *call.tokens))
+        _, *each = numbers(result)
+        assert each == pytest.approx([math.exp(log) for log in logs], abs=2e-6)
+        assert (trace.none is not None) == (result.finish_reason != "length" and len(result.calls) < MAX_CALLS)
+
+
+def test_without_a_choice_there_is_nothing_to_doubt(engine: BodkinEngine) -> None:
+    [request] = requests(1, tool_choice=ToolChoice("none"))
+    assert engine.generate(request).confidence == 1.0
 
 
 def test_none_never_calls(engine: BodkinEngine) -> None:
@@ -109,7 +169,7 @@ def test_required_always_calls(engine: BodkinEngine) -> None:
     results = [engine.generate(replace(r, tool_choice=ToolChoice("required"))) for r in without]
     for result in results:
         assert result.calls
-        assert result.confidence < 0.5  # it wanted NONE, and says so
+        assert numbers(result)[0] < 0.5  # it wanted NONE, and says so
     assert any(len(r.calls) < MAX_CALLS and r.finish_reason == "tool_calls" for r in results)  # one is enough
 
 
@@ -123,7 +183,7 @@ def test_named_calls_that_tool_once(engine: BodkinEngine) -> None:
 def test_a_forced_tool_does_not_look_certain(engine: BodkinEngine) -> None:
     for t in TOOLS:
         request = GenerationRequest(user("Paris"), TOOLS, tool_choice=named(t.name), max_tokens=400)
-        assert engine.generate(request).confidence < 0.999
+        assert numbers(engine.generate(request))[0] < 0.999
 
 
 def test_an_unknown_name_is_refused(engine: BodkinEngine) -> None:
@@ -169,7 +229,7 @@ def test_a_budget_cuts_and_leaves_no_half_call(engine: BodkinEngine) -> None:
 
 
 def test_cached_equals_uncached(engine: BodkinEngine) -> None:
-    fresh = load_engine(artifact(), threads=1)
+    fresh = load_engine(calibrated(), threads=1)
     for request in requests(12, seed=3):
         first, again = fresh.generate(request), fresh.generate(request)
         tool_tokens = sum(len(encode_tool(t, engine.tokenizer).ids) for t in request.tools)
@@ -182,7 +242,7 @@ def test_cached_equals_uncached(engine: BodkinEngine) -> None:
 def test_a_cache_of_nothing_serves_all_the_same(engine: BodkinEngine) -> None:
     from model.engine import load_engine as load
 
-    small = load(artifact(), threads=1, cache_bytes=1)
+    small = load(calibrated(), threads=1, cache_bytes=1)
     for request in requests(10, seed=4):
         result = small.generate(request)
         assert result.usage.cached_tokens == 0
@@ -194,12 +254,12 @@ def test_the_cache_evicts_by_bytes() -> None:
     from model.engine import load_engine as load
 
     def size(tools: tuple[Tool, ...]) -> int:
-        probe = load(artifact(), threads=1)
+        probe = load(calibrated(), threads=1)
         probe.prepare(GenerationRequest(user("Paris"), tools))
         return probe._cache.nbytes
 
     bound = max(size(TOOLS[:2]), size(TOOLS[1:3]))  # any two neighbours, but not three
-    small = load(artifact(), threads=1, cache_bytes=bound)
+    small = load(calibrated(), threads=1, cache_bytes=bound)
     ask = [GenerationRequest(user("Paris"), (t,), tool_choice=ToolChoice("none")) for t in TOOLS[:3]]
     for request in ask[:2]:
         small.prepare(request)
@@ -211,7 +271,7 @@ def test_the_cache_evicts_by_bytes() -> None:
 
 def test_a_tool_is_encoded_the_same_in_any_company() -> None:
     def encodings(tools: tuple[Tool, ...]) -> dict[str, Any]:
-        prepared = load_engine(artifact(), threads=1)._prepare(GenerationRequest(user("Paris"), tools))
+        prepared = load_engine(calibrated(), threads=1)._prepare(GenerationRequest(user("Paris"), tools))
         return {t.name: e.encoding for t, e in zip(tools, prepared.tools, strict=True)}
 
     crowd = tuple(tool(f"tool_{i}", "Send the report. " * (i % 9), x={"type": "string"}) for i in range(40))
@@ -302,8 +362,8 @@ def test_greedy_needs_no_seed(engine: BodkinEngine) -> None:
 
 def test_eight_threads_answer_as_one() -> None:
     asked = requests(32, seed=9)
-    expected = answers(load_engine(artifact(), threads=1), asked)
-    shared = load_engine(artifact(), threads=1)  # cold: the threads race to fill its cache
+    expected = answers(load_engine(calibrated(), threads=1), asked)
+    shared = load_engine(calibrated(), threads=1)  # cold: the threads race to fill its cache
     with ThreadPoolExecutor(8) as pool:
         assert [r.calls for r in pool.map(shared.generate, asked)] == expected
 
@@ -390,6 +450,6 @@ print(sorted({"torch", "transformers", "onnx", "fastapi", "training", "app"} & s
 
 def test_serving_imports_neither_torch_nor_transformers() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SERVE, str(artifact())], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", SERVE, str(calibrated())], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr

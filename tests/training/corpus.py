@@ -6,9 +6,12 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+from torch import Tensor
+
 from model.types import Tool
 from tests.artifact import EMAIL, PING, TABLE, WEATHER, tokenizer, tool, user
 from training.data.example import Call, Example
+from training.data.packing import Packed
 from training.data.prepare import PrepareConfig, _Encoder
 from training.data.shards import ExampleTable, ToolTable, save_description, save_examples, save_tools
 
@@ -64,3 +67,13 @@ def write_shards(folder: Path, train: Sequence[Example], heldout: Sequence[Examp
     save_tools(folder, encoder.tool_table())
     save_description(folder, tokenizer().json_text, {"counts": {}})
     return folder
+
+
+def unpack(packed: Packed, values: Tensor) -> list[Tensor]:
+    """values [N, ..] of the packed tokens -> each text's, in the order of the texts, padding behind."""
+    lengths = {int(i): length for i, length in zip(packed.order, _lengths(packed), strict=True)}
+    return [values[start : start + lengths[i]] for i, start in enumerate(packed.start.tolist())]
+
+
+def _lengths(packed: Packed) -> list[int]:
+    return [length for rows, length in packed.shapes for _ in range(rows)]

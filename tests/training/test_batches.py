@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import is_dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +14,20 @@ torch = pytest.importorskip("torch")
 
 from model.prompt import dumps  # noqa: E402
 from model.tokenizer import PAD, SLOT  # noqa: E402
-from tests.artifact import tokenizer  # noqa: E402
+from tests.artifact import tokenizer, tool  # noqa: E402
 from tests.training import corpus  # noqa: E402
-from training.data.batches import NO_TOOL, Batch, build_batch, epoch_batches, training_batches  # noqa: E402
+from training.data import batches  # noqa: E402
+from training.data.batches import (  # noqa: E402
+    CHUNK,
+    CONVERSATION,
+    NO_TOOL,
+    NOBODY,
+    Batch,
+    build_batch,
+    epoch_batches,
+    training_batches,
+)
+from training.data.example import Call  # noqa: E402
 
 MADE = corpus.examples(70, seed=0)
 EXAMPLES, TOOLS = corpus.encode(MADE)
@@ -24,30 +38,51 @@ def batch_of(indices: list[int], seed: int = 0) -> Batch:
     return build_batch(EXAMPLES, TOOLS, np.array(indices), CANDIDATES, np.random.default_rng(seed))
 
 
+def tensors(value: Any) -> list[torch.Tensor]:
+    """All that a batch holds, in order."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    parts = vars(value).values() if is_dataclass(value) else value if isinstance(value, tuple) else ()
+    return [tensor for part in parts for tensor in tensors(part)]
+
+
 def equal(a: Batch, b: Batch) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(vars(a).values(), vars(b).values(), strict=True))
+    pairs = list(zip(tensors(a), tensors(b), strict=False))
+    return len(tensors(a)) == len(tensors(b)) and all(torch.equal(x, y) for x, y in pairs)
+
+
+def decoded(batch: Batch) -> list[str]:
+    """The texts: conversations, then tools."""
+    return [tokenizer().decode(row[row != PAD].tolist()) for row in corpus.unpack(batch.texts, batch.texts.ids)]
 
 
 def texts(batch: Batch) -> list[str]:
-    return [tokenizer().decode(row[row != PAD].tolist()) for row in batch.query_ids]
+    return decoded(batch)[: len(batch)]
 
 
 def tool_names(batch: Batch) -> list[str]:
-    decoded = [tokenizer().decode(row[row != PAD].tolist()) for row in batch.tool_ids]
-    return [text.split(":")[0] for text in decoded]
+    return [text.split(":")[0] for text in decoded(batch)[len(batch) :]]
+
+
+def row_of(batch: Batch, name: str, row: int) -> list[int]:
+    """A field of the decoder tokens of one row, padding behind."""
+    values = batch.decoder.ids if name == "ids" else getattr(batch, name)
+    return corpus.unpack(batch.decoder, values)[row].tolist()
 
 
 def slots(batch: Batch, row: int) -> list[tuple[int, list[str | None], str | None]]:
     """(tokens before it, candidates, the right one) of each slot of a row; None stands for NONE."""
     names: list[str | None] = [*tool_names(batch), None]  # NO_TOOL is -1
+    rows, chosen, before = (torch.cat([getattr(r, name) for r in batch.routes]) for name in ("row", "tool", "start"))
     found = []
     for index, target in zip(batch.route_index, batch.route_target, strict=True):
-        if int(batch.route_row[index[-1]]) == row:
-            listed = [int(batch.route_tool[i]) for i in index if i != NO_TOOL]
-            starts = {int(batch.route_start[i]) for i in index if i != NO_TOOL}
+        if int(rows[index[-1]]) == row:
+            listed = [int(chosen[i]) for i in index if i != NO_TOOL]
+            starts = {int(before[i]) for i in index if i != NO_TOOL}
+            assert {int(rows[i]) for i in index if i != NO_TOOL} == {row}
             assert len(starts) == 1
             assert listed[-1] == NO_TOOL and NO_TOOL not in listed[:-1]
-            found.append((starts.pop(), [names[t] for t in listed], names[int(batch.route_tool[index[target]])]))
+            found.append((starts.pop(), [names[t] for t in listed], names[int(chosen[index[target]])]))
     return found
 
 
@@ -72,6 +107,32 @@ def test_siblings_meet() -> None:
     assert sum(pure) > len(pure) / 3
 
 
+def test_a_chunk_is_of_one_family_and_requests_without_tools_mix() -> None:
+    mixed = 0
+    for seed in range(8):
+        groups = [MADE[i].group for i in np.concatenate(epoch_batches(EXAMPLES, 1, seed))]
+        runs = Counter(g for g, before in zip(groups, ["", *groups], strict=False) if g != before)
+        for group in ("weather", "bank", "mail", "tables"):
+            assert runs[group] <= -(-groups.count(group) // CHUNK)
+        mixed += runs["trivia"]
+    assert mixed > 8 * 3  # of ten requests: in chunks they would be two runs
+
+
+def test_examples_of_a_chunk_call_the_same_few_tools() -> None:
+    """A family of twelve tools; by chance six of its examples would call five of them."""
+    tools = [tool(f"tool_{i}", f"Do {i}.", ("n",), n={"type": "integer"}) for i in range(12)]
+    rng = np.random.default_rng(0)
+    made = [
+        corpus.example("family", f"do it {k}", tools, Call(f"tool_{int(rng.integers(12))}", {"n": k}))
+        for k in range(10 * CHUNK)
+    ]
+    examples, _ = corpus.encode(made)
+    called = [[made[i].calls[0].name for i in b] for b in epoch_batches(examples, CHUNK, seed=0)]
+    assert np.mean([len(set(names)) for names in called]) < 3
+    other = [[made[i].calls[0].name for i in b] for b in epoch_batches(examples, CHUNK, seed=1)]
+    assert {frozenset(names) for names in called} != {frozenset(names) for names in other}  # other tools meet
+
+
 @pytest.mark.parametrize("start", [1, 6, 7, 8, 15, 23])
 def test_a_step_is_the_same_wherever_the_run_began(start: int) -> None:
     whole = list(islice(training_batches(EXAMPLES, TOOLS, 10, CANDIDATES, seed=5), 25))
@@ -90,21 +151,54 @@ def test_rows_hold_what_their_examples_say() -> None:
     indices = list(range(28))
     batch = batch_of(indices)
     assert texts(batch) == [MADE[i].messages[-1].text for i in indices]
-    names = tool_names(batch)
     for row, i in enumerate(indices):
-        calls = MADE[i].calls if any(right for _, _, right in slots(batch, row)) else ()
+        calls = MADE[i].calls if kept(batch, row) else ()
         called = list(dict.fromkeys(c.name for c in calls))
-        assert [names[t] for t in batch.row_tools[row] if t != NO_TOOL] == called
         tokens = [[SLOT, *tokenizer().encode(dumps(c.arguments))] for c in calls]
         flat = [token for call in tokens for token in call]
-        assert batch.decoder_ids[row].tolist() == flat + [PAD] * (batch.decoder_ids.shape[1] - len(flat))
+        ids = row_of(batch, "ids", row)
+        assert ids == flat + [PAD] * (len(ids) - len(flat))
+        assert row_of(batch, "target", row)[: len(flat)] == [t for call in tokens for t in (*call[1:], PAD)]
         owner = [called.index(c.name) for c, t in zip(calls, tokens, strict=True) for _ in t]
-        assert batch.owner[row, : len(owner)].tolist() == owner
+        assert row_of(batch, "owner", row)[: len(flat)] == owner
         starts = [sum(map(len, tokens[:k])) for k in range(len(tokens) + 1)]
+        assert row_of(batch, "call_start", row)[: len(flat)] == [
+            start for start, t in zip(starts, tokens, strict=False) for _ in t
+        ]
+        names = tool_names(batch)
+        assert [names[t] for t in row_of(batch, "slot_tool", row)[: len(flat)]] == [called[k] for k in owner]
         assert [(s, right) for s, _, right in slots(batch, row)] == [
             *zip(starts[:-1], [c.name for c in calls], strict=True),
             (starts[-1], None),
         ]
+
+
+def test_a_row_reads_its_conversation_and_the_tools_that_it_calls() -> None:
+    batch = batch_of(list(range(28)))
+    said = decoded(batch)
+    for sources, rows in zip(batch.sources, batch.decoder.rows(torch.arange(28)), strict=True):
+        for index, owner, row in zip(sources.index, sources.owner, rows.tolist(), strict=True):
+            ids = batch.texts.ids[index]
+            called = list(dict.fromkeys(c.name for c in MADE[row].calls)) if kept(batch, row) else []
+            assert set(owner.tolist()) - {NOBODY} == {CONVERSATION, *range(len(called))}
+            assert tokenizer().decode(ids[owner == CONVERSATION].tolist()) == said[row]
+            for k, name in enumerate(called):
+                assert tokenizer().decode(ids[owner == k].tolist()) == said[28 + tool_names(batch).index(name)]
+
+
+def test_a_route_row_reads_its_tool_and_the_calls_before_it() -> None:
+    batch = batch_of(list(range(28)))
+    said = decoded(batch)
+    later = 0
+    for routes in batch.routes:
+        for k in range(len(routes.row)):
+            row, chosen, start = int(routes.row[k]), int(routes.tool[k]), int(routes.start[k])
+            read = batch.texts.ids[routes.source[k][routes.readable[k]]]
+            assert tokenizer().decode(read.tolist()) == said[row] + ("" if chosen == NO_TOOL else said[28 + chosen])
+            past = batch.decoder.ids[routes.past[k][routes.seen[k]]]
+            assert past.tolist() == row_of(batch, "ids", row)[:start]
+            later += start > 0
+    assert later > 20
 
 
 def test_forced_tokens_are_no_targets() -> None:
@@ -112,20 +206,18 @@ def test_forced_tokens_are_no_targets() -> None:
     indices = list(range(28))
     batch = batch_of(indices)
     for row, i in enumerate(indices):
-        if not any(right for _, _, right in slots(batch, row)):
+        free = corpus.unpack(batch.decoder, batch.free)[row]
+        targets = corpus.unpack(batch.decoder, batch.target)[row][free].tolist()
+        if not kept(batch, row):
+            assert not targets
             continue
-        mine = batch.fill_row == row
-        targets = batch.fill_target[mine].tolist()
-        assert targets == batch.decoder_ids[row, batch.fill_position[mine] + 1].tolist()
         text = tokenizer().decode(targets)
-        arguments = [value for call in MADE[i].calls for value in call.arguments.values()]
-        for value in arguments:
+        for value in (value for call in MADE[i].calls for value in call.arguments.values()):
             assert str(value).lower()[:1] in text.lower()
         for name in ("city", "days", "guests", "amount", "urgent", "{", ":"):
             assert name not in text
-    assert len(batch.fill_row) == sum(
-        int(EXAMPLES.free[k].sum()) for i in indices for k in calls_of(i) if kept(batch, i)
-    )
+    expected = sum(int(EXAMPLES.free[k].sum()) for i in indices for k in calls_of(i) if kept(batch, i))
+    assert int(batch.free.sum()) == expected
 
 
 def calls_of(i: int) -> range:
@@ -153,8 +245,8 @@ def test_withheld_gold_makes_none_right() -> None:
             [(start, candidates, right)] = found
             assert (start, right) == (0, None)
             assert candidates[-1] is None and not gold & set(candidates)
-            assert batch.decoder_ids[row].tolist() == [PAD] * batch.decoder_ids.shape[1]
-            assert not (batch.fill_row == row).any()
+            assert set(row_of(batch, "ids", row)) == {PAD}
+            assert not any(row_of(batch, "free", row))
     assert 0.05 < withheld / total < 0.15
 
 
@@ -170,9 +262,18 @@ def test_candidates_are_distinct_and_not_more_than_asked_for() -> None:
 
 
 def test_a_listed_sibling_competes_in_many_rows() -> None:
-    """An example of `get_weather` lists `get_forecast`."""
-    found = [slots(batch_of([0, 1, 2, 3], seed), 0)[0][1] for seed in range(40)]
+    """An example of `get_weather` lists `get_forecast`: rows bring it along, and then it competes in others."""
+    found = [slots(batch_of([0, 7, 14, 1], seed), 0)[0][1] for seed in range(40)]
     assert 8 < sum({"get_weather", "get_forecast"} <= set(candidates) for candidates in found)
+
+
+def test_some_rows_bring_a_listed_tool_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    def brought() -> int:
+        return sum("get_forecast" in tool_names(batch_of([0, 1], seed)) for seed in range(60))
+
+    assert 6 < brought() < 30
+    monkeypatch.setattr(batches, "WITH_OTHER", 0.0)
+    assert brought() == 0
 
 
 def test_groups_and_first_calls() -> None:
@@ -193,3 +294,9 @@ def test_a_batch_without_any_call() -> None:
     trivia = [i for i in range(70) if not MADE[i].calls][:4]
     batch = batch_of([*trivia, 0])
     assert all(right is None for row in range(4) for _, _, right in slots(batch, row))
+
+
+def test_all_of_a_batch_moves() -> None:
+    moved = batch_of([0, 5, 6]).to(torch.device("meta"))
+    assert {tensor.device.type for tensor in tensors(moved)} == {"meta"}
+    assert len(tensors(moved)) == len(tensors(batch_of([0, 5, 6])))

@@ -127,7 +127,16 @@ def test_each_kind_of_conversation_occurs() -> None:
     without = sum(not e.calls for e in made()) / len(made())
     assert 0.08 < without < 0.25
     assert set(KINDS) == {
-        *("single", "same tool twice", "several tools", "other domain too", "value missing", "no such tool", "chat"),
+        *(
+            "single",
+            "same tool twice",
+            "told together",
+            "several tools",
+            "other domain too",
+            "value missing",
+            "no such tool",
+            "chat",
+        ),
         *("later turn", "after another request", "finished", "chain"),
     }
 
@@ -209,7 +218,7 @@ def test_a_domain_alone_needs_no_strangers() -> None:
     assert {len(e.tools) for e in examples} == {1, 2}
 
 
-@pytest.mark.parametrize("kind", ["several tools", "other domain too", "same tool twice"])
+@pytest.mark.parametrize("kind", ["several tools", "other domain too", "same tool twice", "told together"])
 def test_several_requests_in_one_have_a_call_each(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     examples = only(kind, monkeypatch)
     several = [e for e in examples if len(e.calls) > 1]
@@ -217,7 +226,12 @@ def test_several_requests_in_one_have_a_call_each(kind: str, monkeypatch: pytest
     for example in several:
         names = {c.name for c in example.calls}
         assert len({str(c) for c in example.calls}) == len(example.calls)
-        assert (len(names) == 1) == (kind == "same tool twice")
+        assert (len(names) == 1) == (kind in ("same tool twice", "told together"))
+
+
+def test_up_to_four_calls_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = Counter(len(e.calls) for e in only("told together", monkeypatch))
+    assert min(counts[n] for n in (2, 3, 4)) > 20 and max(counts) == 4
 
 
 def test_a_request_after_another_calls_only_what_it_asks(monkeypatch: pytest.MonkeyPatch) -> None:

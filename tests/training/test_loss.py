@@ -1,10 +1,9 @@
-"""The batched loss against the decoder that serves, and against the formulas spelt out."""
+"""The packed loss against the decoder that serves, and against a plain reference, one row and one token at a time."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,41 +19,75 @@ from model.prompt import Prompt  # noqa: E402
 from model.session import Encoding, Session  # noqa: E402
 from model.tokenizer import PAD, SLOT  # noqa: E402
 from tests.artifact import artifact, network, tokenizer  # noqa: E402
+from tests.reference import Call as Written  # noqa: E402
 from tests.reference import Reference  # noqa: E402
 from tests.training import corpus  # noqa: E402
-from training import loss as module  # noqa: E402
 from training.data import batches  # noqa: E402
-from training.data.batches import NO_TOOL, Batch, build_batch  # noqa: E402
-from training.loss import CONTRASTIVE_TEMPERATURE, Losses, _gather, compute_losses, route_scores  # noqa: E402
+from training.data.batches import CONVERSATION, NO_TOOL, Batch, build_batch  # noqa: E402
+from training.data.example import Call  # noqa: E402
+from training.loss import (  # noqa: E402
+    CONTRASTIVE_TEMPERATURE,
+    Losses,
+    _take,
+    compute_losses,
+    coverage,
+    encode,
+    route_scores,
+)
 
-ROWS = 21
-EXAMPLES, TOOLS = corpus.encode(corpus.examples(ROWS, seed=1))
+ROWS = 22
+WEATHER, FORECAST = corpus.GROUPS["weather"]
+THREE = corpus.example(
+    "weather",
+    "weather in Paris, and the next 3 days in New York, and the weather in San Francisco in Paris too",
+    (WEATHER, FORECAST),
+    Call("get_weather", {"city": "Paris"}),
+    Call("get_forecast", {"city": "New York", "days": 3}),
+    Call("get_weather", {"city": "San Francisco"}),
+)
+EXAMPLES, TOOLS = corpus.encode([*corpus.examples(ROWS - 1, seed=1), THREE])
 TWINS = torch.from_numpy(tokenizer().twins)
+TERMS = ("fill", "route", "contrast")
 
 
-def make_batch(rows: int = ROWS, seed: int = 0) -> Batch:
-    return build_batch(EXAMPLES, TOOLS, np.arange(rows), 3, np.random.default_rng(seed))
+def make_batch(indices: list[int], candidates: int = 3, seed: int = 0) -> Batch:
+    return build_batch(EXAMPLES, TOOLS, np.array(indices), candidates, np.random.default_rng(seed))
 
 
 @pytest.fixture(scope="module")
 def batch() -> Batch:
-    return make_batch()
+    return make_batch(list(range(ROWS)))
+
+
+@dataclass
+class Recorded:
+    """The losses of a batch, the score of each of its route rows, and each decoder bucket's coverage [b, L, S]."""
+
+    losses: Losses
+    scores: list[float]
+    used: list[Tensor]
+    before: list[Tensor]
 
 
 @pytest.fixture(scope="module")
-def computed(batch: Batch) -> tuple[Losses, list[float]]:
-    """The losses of `batch`, and the score of each of its route rows."""
+def computed(batch: Batch) -> Recorded:
     scores: list[float] = []
+    covered: list[tuple[Tensor, Tensor]] = []
 
-    def record(*arguments: Any) -> Tensor:
+    def record_scores(*arguments: Any) -> Tensor:
         result = route_scores(*arguments)
         scores.extend(result.tolist())
         return result
 
+    def record_coverage(*arguments: Any) -> tuple[Tensor, Tensor]:
+        covered.append(coverage(*arguments))
+        return covered[-1]
+
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
-        patch.setattr("training.loss.route_scores", record)
+        patch.setattr("training.loss.route_scores", record_scores)
+        patch.setattr("training.loss.coverage", record_coverage)
         losses, _ = compute_losses(network(), batch, TWINS)
-    return losses, scores
+    return Recorded(losses, scores, *map(list, zip(*covered, strict=True)))
 
 
 @dataclass
@@ -66,24 +99,30 @@ class Gold:
     arguments: list[list[tuple[int, bool]]] = field(default_factory=list)  # (token, whether it is a choice)
 
 
-def prompt(ids: Tensor, pool: Tensor) -> Prompt:
-    inside = pool.nonzero().flatten().tolist()
-    return Prompt(ids[ids != PAD].tolist(), (inside[0], inside[-1] + 1))
+def prompts(batch: Batch) -> list[Prompt]:
+    """The conversations, then the tools."""
+    found = []
+    pools = corpus.unpack(batch.texts, batch.pool)
+    for ids, pool in zip(corpus.unpack(batch.texts, batch.texts.ids), pools, strict=True):
+        inside = pool.nonzero().flatten().tolist()
+        found.append(Prompt(ids[ids != PAD].tolist(), (inside[0], inside[-1] + 1)))
+    return found
 
 
 def gold(batch: Batch) -> list[Gold]:
-    rows = [Gold(prompt(i, p)) for i, p in zip(batch.query_ids, batch.query_pool, strict=True)]
+    rows = [Gold(p) for p in prompts(batch)[: len(batch)]]
+    route_row, route_tool = (torch.cat([getattr(r, name) for r in batch.routes]) for name in ("row", "tool"))
     for index, target in zip(batch.route_index.tolist(), batch.route_target.tolist(), strict=True):
         listed = [i for i in index if i != NO_TOOL]
-        row = rows[int(batch.route_row[listed[-1]])]
-        row.slots.append((listed, batch.route_tool[listed[:-1]].tolist(), listed.index(index[target])))
-    free = {(int(r), int(p) + 1) for r, p in zip(batch.fill_row, batch.fill_position, strict=True)}
-    for b, row in enumerate(rows):
-        for position, token in enumerate(batch.decoder_ids[b].tolist()):
+        row = rows[int(route_row[listed[-1]])]
+        row.slots.append((listed, route_tool[listed[:-1]].tolist(), listed.index(index[target])))
+    frees = corpus.unpack(batch.decoder, batch.free)
+    for row, ids, free in zip(rows, corpus.unpack(batch.decoder, batch.decoder.ids), frees, strict=True):
+        for token, choice in zip(ids.tolist(), [False, *free.tolist()], strict=False):
             if token == SLOT:
                 row.arguments.append([])
             elif token != PAD:
-                row.arguments[-1].append((token, (b, position) in free))
+                row.arguments[-1].append((token, choice))
     return rows
 
 
@@ -128,36 +167,45 @@ class Script:
         self.at += len(tokens)
 
 
-def test_the_loss_is_what_serving_computes(batch: Batch, computed: tuple[Losses, list[float]]) -> None:
-    """Every slot's scores and every choice's probability, as `model.decoder` takes them on the fp32 artifact."""
+def test_the_loss_is_what_serving_computes(batch: Batch, computed: Recorded) -> None:
+    """Each slot's scores, each choice's probability and coverage, as `model.decoder` has them on the fp32 artifact."""
     folder = artifact()
     session = Session(folder, tokenizer(), read_manifest(folder).sizes, threads=1, half=False)
     tools: list[Encoding] = []
-    for ids, pool in zip(batch.tool_ids, batch.tool_pool, strict=True):
-        p = prompt(ids, pool)
+    for p in prompts(batch)[len(batch) :]:
         tools += session.encode([(p.ids, p.pool)])
     route_losses: list[float] = []
     fill_losses: list[float] = []
     right: list[bool] = []
-    steps: list[np.ndarray] = []
+    routes: list[np.ndarray] = []
+    covered: list[tuple[np.ndarray, np.ndarray]] = []
     original = session.step
 
-    def record(*arguments: object) -> object:
-        result = original(*arguments)  # type: ignore[arg-type]
-        steps.append(result.route)
+    def record(*arguments: Any) -> Any:
+        result = original(*arguments)
+        routes.append(result.route)
+        *_, fill, _, used, before = arguments
+        if len(fill):
+            covered.append((used[0], before[0]))
         return result
 
-    session.step = record  # type: ignore[method-assign, assignment]
-    losses, loss_scores = computed
-    for row in gold(batch):
+    session.step = record  # type: ignore[method-assign]
+    places = {
+        int(i): (k, r) for k, rows in enumerate(batch.decoder.rows(torch.arange(ROWS))) for r, i in enumerate(rows)
+    }
+    several = 0
+    for b, row in enumerate(gold(batch)):
         [conversation] = session.encode([(row.conversation.ids, row.conversation.pool)])
         sampler = Dictated()
         decoder = Decoder(session, conversation, sampler, budget=10_000)  # type: ignore[arg-type]
+        called = list(dict.fromkeys(tools[target] for _, tools, target in row.slots[:-1]))
+        bucket, place = places[b]
+        position = 0  # of the last token written
         for k, (route_rows, candidates, target) in enumerate(row.slots):
             sampler.next.append(target)
             outcome = decoder.route([tools[t] for t in candidates], allow_none=True)
-            served = steps[-1]
-            np.testing.assert_allclose([loss_scores[i] for i in route_rows], served, atol=2e-3, rtol=1e-3)
+            served = routes[-1]
+            np.testing.assert_allclose([computed.scores[i] for i in route_rows], served, atol=2e-3, rtol=1e-3)
             route_losses.append(-np.log(outcome.probability))
             right.append(int(served.argmax()) == target)
             if target == len(candidates):
@@ -165,128 +213,215 @@ def test_the_loss_is_what_serving_computes(batch: Batch, computed: tuple[Losses,
                 continue
             script = Script(row.arguments[k], tokenizer().vocab_size)
             sampler.next += [token for token, free in row.arguments[k] if free]
+            covered.clear()
             choices = [p for _, p in decoder.fill(script) if p != 1.0]  # type: ignore[arg-type]
-            assert len(choices) == sum(free for _, free in row.arguments[k])
+            choosing = [position + i for i, (_, free) in enumerate(row.arguments[k]) if free]
+            assert len(choices) == len(choosing) == len(covered)
             fill_losses += [-np.log(p + 1e-9) for p in choices]
+            owner = batch.sources[bucket].owner[place]
+            mine = (owner == CONVERSATION) | (owner == called.index(candidates[target]))
+            for at, (used, before) in zip(choosing, covered, strict=True):
+                np.testing.assert_allclose(computed.used[bucket][place, at, mine], used, atol=1e-4)
+                np.testing.assert_allclose(computed.before[bucket][place, at, mine], before, atol=1e-4)
+            several += k > 0 and bool(before.any())
+            position += 1 + len(row.arguments[k])
         assert not sampler.next
-    assert len(fill_losses) == len(batch.fill_row) > 40
+    assert several > 4
+    assert len(fill_losses) == int(batch.free.sum()) > 40
     assert len(route_losses) == len(batch.route_target) > 30
+    losses = computed.losses
     assert float(losses.fill) == pytest.approx(np.mean(fill_losses), rel=1e-3)
     assert float(losses.route) == pytest.approx(np.mean(route_losses), rel=1e-3)
     assert float(losses.route_accuracy) == pytest.approx(np.mean(right))
     assert float(losses.fill_accuracy) == pytest.approx(np.mean(np.exp(-np.array(fill_losses)) > 0.5))
 
 
-def test_the_fill_loss_is_the_whole_mixture(batch: Batch, computed: tuple[Losses, list[float]]) -> None:
-    """The target's share of vocabulary, copies and copies without a space, in a distribution over all tokens."""
-    losses: list[float] = []
-    copied = 0
-    for row in gold(batch):
+@dataclass
+class RowTerms:
+    """What one row adds to each loss, by the formulas: a term per free token, per slot, and at most one."""
+
+    fill: list[Tensor] = field(default_factory=list)
+    route: list[Tensor] = field(default_factory=list)
+    contrast: list[Tensor] = field(default_factory=list)
+
+
+def plain_terms(batch: Batch) -> list[RowTerms]:
+    """The losses of `batch` without packing, padding or batching; they carry gradients."""
+    found = []
+    texts = prompts(batch)
+    twins = tokenizer().twins
+    twins_only = 0
+    for b, row in enumerate(gold(batch)):
+        terms = RowTerms()
         reference = Reference(network(), tokenizer(), row.conversation)
-        for (_, candidates, target), arguments in zip(row.slots, row.arguments, strict=False):
-            tool = reference.read(prompt(batch.tool_ids[candidates[target]], batch.tool_pool[candidates[target]]))
-            written: list[int] = []
-            reference.calls.append((tool, written))
-            sources = {*row.conversation.ids, *tool.ids}
-            for token, free in arguments:
+        tools = [reference.read(p) for p in texts[len(batch) :]]
+        for k, (_, candidates, target) in enumerate(row.slots):
+            scores = torch.stack(reference.route([tools[t] for t in candidates]))
+            terms.route.append(-scores.log_softmax(-1)[target])
+            if target == len(candidates):
+                assert k == len(row.slots) - 1
+                continue
+            call = Written(tools[candidates[target]])
+            reference.calls.append(call)
+            sources = {*row.conversation.ids, *call.tool.ids}
+            for token, free in row.arguments[k]:
                 if free:
                     distribution = reference.next_token()
-                    assert distribution.sum() == pytest.approx(1.0, abs=1e-5)
-                    losses.append(-np.log(distribution[token] + 1e-9))
-                    copied += token not in sources and token in tokenizer().twins[list(sources)]
-                written.append(token)
-    assert copied > 10  # tokens that only a twin in the source can give
-    assert float(computed[0].fill) == pytest.approx(np.mean(losses), rel=1e-3)
+                    assert float(distribution.detach().sum()) == pytest.approx(1.0, abs=1e-5)
+                    terms.fill.append(-(distribution[token] + 1e-9).log())
+                    twins_only += token not in sources and token in twins[list(sources)]
+                call.write([token], free)
+        if (positive := int(batch.positive[b])) != NO_TOOL:
+            family = int(batch.tool_group[positive])
+            rivals = [t for t in range(len(tools)) if t == positive or int(batch.tool_group[t]) != family]
+            scores = torch.stack([reference.conversation.pooled @ tools[t].pooled for t in rivals])
+            terms.contrast.append(-(scores / CONTRASTIVE_TEMPERATURE).log_softmax(-1)[rivals.index(positive)])
+        found.append(terms)
+    assert twins_only  # tokens that only a twin in the source can give
+    return found
 
 
-def test_the_contrast_holds_no_sibling_against_a_row(batch: Batch, computed: tuple[Losses, list[float]]) -> None:
-    with torch.no_grad():
-        query = network().encoder(batch.query_ids, batch.query_pool).pooled.double().numpy()
-        tool = network().encoder(batch.tool_ids, batch.tool_pool).pooled.double().numpy()
-    terms = []
-    for row in range(ROWS):
-        if (positive := int(batch.positive[row])) == NO_TOOL:
-            continue
-        rivals = [
-            t for t in range(len(tool)) if t == positive or int(batch.tool_group[t]) != int(batch.tool_group[positive])
-        ]
-        scores = query[row] @ tool[rivals].T / CONTRASTIVE_TEMPERATURE
-        terms.append(np.log(np.exp(scores - scores.max()).sum()) + scores.max() - scores[rivals.index(positive)])
-    assert 10 < len(terms) < ROWS
-    assert float(computed[0].contrast) == pytest.approx(np.mean(terms), rel=1e-3)
+def gradients(loss: Tensor, keep: bool = False) -> dict[str, Tensor]:
+    named = dict(network().named_parameters())
+    found = torch.autograd.grad(loss, list(named.values()), retain_graph=keep, allow_unused=True)
+    return {name: grad for name, grad in zip(named, found, strict=True) if grad is not None}
+
+
+def test_the_packed_loss_and_its_gradients_are_the_plain_ones() -> None:
+    """One row of each kind: one call, two of a tool or of two, a tool again behind another, none, and one withheld."""
+    [batch] = [b for seed in range(20) if withheld(b := make_batch([0, 1, 2, 4, 5, 6, 7, ROWS - 1], seed=seed)) == [0]][
+        :1
+    ]
+    plain = plain_terms(batch)
+    losses, _ = compute_losses(network(), batch, TWINS)
+    for term in TERMS:
+        values = [x for row in plain for x in getattr(row, term)]
+        assert len(values) > 5
+        expected = torch.stack(values).mean()
+        loss = getattr(losses, term)
+        assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
+        ours, theirs = gradients(loss, keep=True), gradients(expected, keep=True)
+        largest = max(float(g.norm()) for g in theirs.values())
+        for name in ours.keys() | theirs.keys():
+            difference = ours.get(name, torch.zeros(())) - theirs.get(name, torch.zeros(()))
+            scale = float(theirs[name].norm()) if name in theirs else 0.0
+            assert float(difference.norm()) <= 1e-3 * scale + 1e-6 * largest, (term, name)
+        if term == "fill":
+            assert theirs["decoder.copy_used.weight"].norm() > 1e-4
+
+
+def withheld(batch: Batch) -> list[int]:
+    """Rows whose example has calls although none is right here."""
+    return [b for b, row in enumerate(gold(batch)) if not row.arguments and int(batch.positive[b]) != NO_TOOL]
+
+
+@pytest.fixture
+def no_dice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Candidates that no draw decides: the called tools, and any number of strangers."""
+    for name in ("IRRELEVANT", "WITH_OTHER", "NEAR"):
+        monkeypatch.setattr(batches, name, 0)
 
 
 @torch.no_grad()
-def test_a_row_does_not_depend_on_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mean over a batch of two equal halves is that of one half."""
-    monkeypatch.setattr(batches, "IRRELEVANT", 0.0)
-    one = build_batch(EXAMPLES, TOOLS, np.array([4]), 1, np.random.default_rng(0))
-    losses, _ = compute_losses(network(), one, TWINS)
-    two = build_batch(EXAMPLES, TOOLS, np.array([4, 4]), 1, np.random.default_rng(0))
-    doubled, _ = compute_losses(network(), two, TWINS)
-    assert len(two.route_target) == 2 * len(one.route_target)
-    assert float(doubled.fill) == pytest.approx(float(losses.fill), rel=1e-4)
-    assert float(doubled.route) == pytest.approx(float(losses.route), rel=1e-4)
+def test_the_order_of_rows_does_not_matter(no_dice: None) -> None:
+    indices = [i for i in range(ROWS) if len(EXAMPLES.call_tools[i])]
+    shuffled = np.random.default_rng(1).permutation(indices).tolist()
+    assert shuffled != indices
+    first, second = (compute_losses(network(), make_batch(i, candidates=99), TWINS)[0] for i in (indices, shuffled))
+    assert [float(x) for x in second] == pytest.approx([float(x) for x in first], rel=1e-4)
 
 
-def gradients(batch: Batch, term: str) -> Iterator[tuple[str, Tensor | None]]:
-    net = network()
-    net.zero_grad(set_to_none=True)
-    losses, _ = compute_losses(net, batch, TWINS)
-    getattr(losses, term).backward()
-    yield from ((name, p.grad) for name, p in net.named_parameters())
-    net.zero_grad(set_to_none=True)
+@torch.no_grad()
+def test_a_batch_has_the_mean_of_its_rows(no_dice: None) -> None:
+    """Over free tokens and over slots: one row alone gives them the loss that they have in any company."""
+    indices = [i for i in range(ROWS) if len(EXAMPLES.call_tools[i])]
+    whole = make_batch(indices, candidates=1)
+    together, _ = compute_losses(network(), whole, TWINS)
+    alone = [make_batch([i], candidates=1) for i in indices]
+    each = [compute_losses(network(), b, TWINS)[0] for b in alone]
+    tokens, slots = [int(b.free.sum()) for b in alone], [len(b.route_target) for b in alone]
+    assert (sum(tokens), sum(slots)) == (int(whole.free.sum()), len(whole.route_target))
+    for name, weights in (("fill", tokens), ("fill_accuracy", tokens), ("route", slots), ("route_accuracy", slots)):
+        expected = np.average([float(getattr(x, name)) for x in each], weights=weights)
+        assert float(getattr(together, name)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_coverage_by_hand() -> None:
+    """Two calls of one row over a source `Paris . Paris`: the first writes Paris and again Paris, the other the dot."""
+    scores = torch.tensor([[[3.0, 1.0, 1.0]] * 5]).log()  # of copying: 0.6, 0.2, 0.2
+    same = torch.tensor([[[1, 0, 1], [1, 0, 1], [0, 0, 0], [0, 1, 0], [1, 1, 1]]], dtype=torch.bool)
+    used, before = coverage(scores, same, torch.tensor([[0, 0, 0, 3, 3]]))
+    nothing = [0.0, 0.0, 0.0]
+    once, twice = (
+        [0.75, 0.0, 0.25],
+        [1.0, 0.0, 0.5],
+    )  # Paris is twice as often copied as there is, and no more than once
+    torch.testing.assert_close(used, torch.tensor([[nothing, once, twice, nothing, [0.0, 1.0, 0.0]]]))
+    torch.testing.assert_close(before, torch.tensor([[nothing, nothing, nothing, twice, twice]]))
+
+
+def test_what_no_attention_reaches_is_not_covered() -> None:
+    scores = torch.tensor([[[0.0, -1e4]] * 2])
+    used, _ = coverage(scores, torch.tensor([[[False, True]] * 2]), torch.zeros(1, 2, dtype=torch.long))
+    assert not used.any()
+
+
+def term_gradients(batch: Batch, term: str) -> Iterator[tuple[str, Tensor]]:
+    losses, _ = compute_losses(network(), batch, TWINS)
+    yield from gradients(getattr(losses, term)).items()
 
 
 def test_every_parameter_learns(batch: Batch) -> None:
-    reached = {
-        name for term in ("fill", "route") for name, grad in gradients(batch, term) if grad is not None and grad.any()
-    }
-    assert reached == {name for name, _ in network().named_parameters()}
-    assert all(
-        grad.isfinite().all() for term in ("fill", "contrast") for _, grad in gradients(batch, term) if grad is not None
-    )
+    reached = {name for term in ("fill", "route") for name, grad in term_gradients(batch, term) if grad.any()}
+    # The bias is added to all of a slot's scores: its gradient is zero, or what rounding leaves of it.
+    assert reached | {"decoder.route.bias"} == {name for name, _ in network().named_parameters()}
+    assert all(grad.isfinite().all() for term in TERMS for _, grad in term_gradients(batch, term))
 
 
 def test_forced_tokens_carry_no_loss(batch: Batch) -> None:
-    """Marking every free position of a row as forced leaves the others' mean; with none left the loss is zero."""
-    muted = copy.copy(batch)
-    keep = batch.fill_row % 2 == 0
-    muted.fill_row, muted.fill_position, muted.fill_target = (
-        x[keep] for x in (batch.fill_row, batch.fill_position, batch.fill_target)
-    )
+    """Marking every free position of some rows as forced leaves the others' mean; with none left the loss is zero."""
+    second = torch.arange(len(batch.free)) % 2 == 0
     with torch.no_grad():
-        whole, even = (compute_losses(network(), b, TWINS)[0].fill for b in (batch, muted))
-        muted.fill_row, muted.fill_position, muted.fill_target = (x[:0] for x in (keep, keep, keep))
-        none = compute_losses(network(), muted, TWINS)[0]
-    assert float(even) != pytest.approx(float(whole))
+        frees = (batch.free, batch.free & second, batch.free & False)
+        whole, even, none = (compute_losses(network(), replace(batch, free=f), TWINS)[0] for f in frees)
+    assert float(even.fill) != pytest.approx(float(whole.fill))
+    assert float(even.route) == float(whole.route)
     assert float(none.fill) == 0.0 == float(none.fill_accuracy)
 
 
 def test_a_batch_without_calls_has_a_loss() -> None:
     trivia = [i for i in range(ROWS) if not len(EXAMPLES.call_tools[i])]
-    batch = build_batch(EXAMPLES, TOOLS, np.array([*trivia, 0]), 3, np.random.default_rng(0))
-    losses, _ = compute_losses(network(), batch, TWINS)
-    assert all(bool(x.isfinite()) for x in losses)
+    for batch in (make_batch([*trivia, 0]), make_batch(trivia)):
+        losses, _ = compute_losses(network(), batch, TWINS)
+        assert all(bool(x.isfinite()) for x in losses)
+        sum(losses[:3]).backward()  # type: ignore[union-attr]
+    network().zero_grad(set_to_none=True)
 
 
-def test_tools_encoded_in_groups_are_the_same(batch: Batch) -> None:
-    with torch.no_grad():
-        grouped = module.encode_tools(network(), batch)
-        plain = network().encoder(batch.tool_ids, batch.tool_pool)
-    real = batch.tool_ids != PAD
-    torch.testing.assert_close(grouped.pooled, plain.pooled)
-    for a, b in ((grouped.keys, plain.keys), (grouped.values, plain.values)):
-        torch.testing.assert_close(a[:, real], b[:, real])
-    torch.testing.assert_close(grouped.copy_keys[real], plain.copy_keys[real])
+@torch.no_grad()
+def test_packed_texts_are_encoded_as_alone(batch: Batch) -> None:
+    memory = encode(network().encoder, batch.texts, batch.pool)
+    config = network().config
+    texts = prompts(batch)
+    assert len(memory.pooled) == len(texts) == len(batch.texts)
+    for text, start, pooled in zip(texts, batch.texts.start.tolist(), memory.pooled, strict=True):
+        pool = torch.zeros(1, len(text.ids))
+        pool[0, slice(*text.pool)] = 1.0
+        alone = network().encoder(torch.tensor([text.ids]), pool)
+        mine = slice(start, start + len(text.ids))
+        torch.testing.assert_close(pooled, alone.pooled[0])
+        torch.testing.assert_close(memory.copy_keys[mine], alone.copy_keys[0])
+        keys, values = memory.cross[mine].unflatten(-1, (config.decoder_layers, -1)).chunk(2, dim=-1)
+        torch.testing.assert_close(keys.transpose(0, 1), alone.keys[:, 0])
+        torch.testing.assert_close(values.transpose(0, 1), alone.values[:, 0])
 
 
-def test_gathered_rows_have_the_gradients_of_index_select() -> None:
+def test_taken_rows_have_the_gradients_of_index_select() -> None:
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(5, 7, 3, 4, generator=generator, requires_grad=True)
-    index = torch.tensor([2, 2, 0, 6, 2, 5])
-    gradient = torch.randn(5, 6, 3, 4, generator=generator)
-    assert torch.equal(_gather(x, index), x.index_select(1, index))
-    [ours] = torch.autograd.grad(_gather(x, index), x, gradient)
-    [theirs] = torch.autograd.grad(x.index_select(1, index), x, gradient)
+    x = torch.randn(7, 4, generator=generator, requires_grad=True)
+    index = torch.tensor([[2, 2, 0], [6, 2, 5]])
+    gradient = torch.randn(2, 3, 4, generator=generator)
+    assert torch.equal(_take(x, index), x[index])
+    [ours] = torch.autograd.grad(_take(x, index), x, gradient)
+    [theirs] = torch.autograd.grad(x[index], x, gradient)
     torch.testing.assert_close(ours, theirs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,8 @@ from tests.artifact import network, tokenizer  # noqa: E402
 from tests.reference import matches  # noqa: E402
 from training.cli import params  # noqa: E402
 from training.config import ModelConfig  # noqa: E402
-from training.network import MASKED, Decoded, Network, attend, match_lengths  # noqa: E402
+from training.export import _CachedAttention  # noqa: E402
+from training.network import MASKED, Network, attend, match_lengths  # noqa: E402
 
 
 def random_ids(generator: torch.Generator, *shape: int) -> Tensor:
@@ -41,6 +44,23 @@ def test_the_embedding_is_shared() -> None:
     net = network()
     assert net.encoder.embedding.weight is net.decoder.embedding.weight
     assert net.parameter_count() == sum(p.numel() for p in {p.data_ptr(): p for p in net.parameters()}.values())
+
+
+def test_to_begin_with_copying_leaves_no_trace(generator: torch.Generator) -> None:
+    decoder = Network(ModelConfig.tiny(100)).decoder
+    hidden = torch.randn(2, 3, 32, generator=generator)
+    used, before = torch.rand(2, 2, 3, 5, generator=generator)
+    assert not decoder.coverage(hidden, used, before).any()
+
+
+@torch.no_grad()
+def test_coverage_weighs_this_call_and_those_before_it(generator: torch.Generator) -> None:
+    decoder = network().decoder
+    hidden = torch.randn(1, 2, 32, generator=generator)
+    used, before = torch.tensor([[[0.0, 1.0, 0.5]] * 2]), torch.tensor([[[0.0, 0.0, 1.0]] * 2])
+    here, there = decoder.copy_used(hidden)[0].T
+    expected = torch.stack((torch.zeros(2), here, here / 2 + there), dim=-1)
+    torch.testing.assert_close(decoder.coverage(hidden, used, before)[0], expected)
 
 
 def test_attend_is_softmax_attention(generator: torch.Generator) -> None:
@@ -77,8 +97,18 @@ def test_pooling_takes_the_mean_of_the_range(generator: torch.Generator) -> None
     encoder = network().encoder
     ids = random_ids(generator, 1, 7)
     pool = torch.tensor([[0.0, 0, 1, 1, 1, 0, 0]])
-    mean = encoder.states(ids)[0, 2:5].mean(0)
+    everything = torch.zeros(1, 1, 1, 7)
+    states = encoder.states(ids, torch.arange(7), lambda q, k, v: attend(q, k, v, everything, encoder.head_width))
+    mean = states[0, 2:5].mean(0)
     torch.testing.assert_close(encoder(ids, pool).pooled[0], mean / mean.norm())
+
+
+class Decoded(NamedTuple):
+    """`hidden` [B, L, width]; `keys`, `values` [layers, B, P+L, kv_width]: the self-attention cache, past included."""
+
+    hidden: Tensor
+    keys: Tensor
+    values: Tensor
 
 
 class Sequence:
@@ -98,18 +128,18 @@ class Sequence:
         self.empty = self.keys[:, :, :0]
 
     def decode(self, start: int, end: int, past: tuple[Tensor, Tensor], rows: slice = slice(None)) -> Decoded:
-        total = end
-        causal = torch.ones(total, total, dtype=torch.bool).tril()[start:end]
-        return network().decoder(
-            self.ids[rows, start:end],
-            self.slots[rows, start:end],
-            torch.arange(start, end).expand(self.ids[rows].shape[0], -1),
+        causal = torch.ones(end, end, dtype=torch.bool).tril()[start:end]
+        attention = _CachedAttention(
             *past,
             torch.where(causal, 0.0, MASKED)[None, None],
             self.keys[:, rows],
             self.values[:, rows],
             self.cross_bias[rows],
+            network().config.head_width,
         )
+        ids, slots = self.ids[rows, start:end], self.slots[rows, start:end]
+        hidden = network().decoder(ids, slots, torch.arange(start, end).expand(ids.shape), attention)
+        return Decoded(hidden, torch.stack(attention.keys), torch.stack(attention.values))
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ MAKERS: list[tuple[Make, str]] = [
     (draw.finished, "say"),
     (draw.follow_up, "then"),
     (draw.both, "then"),
+    (draw.together, "say"),
 ]
 
 
@@ -180,6 +182,78 @@ def test_a_correction_is_no_second_call(tmp_path: Path) -> None:
     then = ["actually make it {level}", "no, the {room}", "and now to {level}", "and make that {level} instead"]
     domain = load(tmp_path, tool(then=then))
     assert all(draw.both(domain, domain.tools[0], random.Random(s)) is None for s in SEEDS)
+
+
+def test_calls_told_together_are_told_in_their_order() -> None:
+    """Which of the values differ is one slot, or all from a preposition on."""
+    made = [e for s in range(300) for t in (BOIL, BREW) if (e := draw.together(KETTLE, t, random.Random(s)))]
+    assert len(made) > 200
+    counts, shapes, ordered = set(), set(), Counter({"drink": 0, "degrees": 0})
+    for example in made:
+        text, calls = example.messages[0].text, example.calls
+        assert len(example.messages) == 1 and example.tools[0].name == calls[0].name
+        counts.add(len(calls))
+        assert {c.name for c in calls} == {calls[0].name}
+        assert len({json.dumps(c.arguments) for c in calls}) == len(calls)
+        assert len({tuple(c.arguments) for c in calls}) == 1
+        differing = [p for p in calls[0].arguments if len({c.arguments[p] for c in calls}) > 1]
+        assert differing
+        shapes.add(" and to " in text)
+        for name in set(differing) & {"drink", "degrees"}:
+            values = [str(c.arguments[name]) for c in calls]
+            assert name != "drink" or all(v in text for v in values)
+            if len(set(values)) == len(calls) and all(v in text for v in values):  # numbers may be said in words
+                assert sorted(values, key=text.index) == values, (text, calls)
+                ordered[name] += 1
+    assert counts == {2, 3, 4} and shapes == {False, True} and min(ordered.values()) > 30
+
+
+def test_what_is_not_listed_is_the_same_in_every_call() -> None:
+    [reserve, _] = DOCK.tools
+    listed = set()
+    for seed in range(200):
+        if example := draw.together(DOCK, reserve, random.Random(seed)):
+            text, calls = example.messages[0].text, example.calls
+            boats = list(dict.fromkeys(c.arguments["boat"] for c in calls))
+            assert all(boat in text for boat in boats)
+            assert len(boats) in (1, len(calls))
+            if len(boats) > 1 and " for " not in text:
+                assert len({json.dumps({**c.arguments, "boat": ""}) for c in calls}) == 1
+                assert [text.index(b) for b in boats] == sorted(text.index(b) for b in boats)
+                listed.add(text)
+    assert len(listed) > 20
+
+
+RANGE = {
+    "room": {"type": "string", "values": ["kitchen", "hall", "study", "garage", "attic"]},
+    "low": {"type": "integer", "values": "integer 1..40"},
+    "high": {"type": "integer", "values": "integer 50..90"},
+}
+
+
+@pytest.mark.parametrize(
+    "phrasing",
+    [
+        "keep it between {low} and {high}",
+        "a {low}",
+        "either {low} or {high} please",
+        "{low}, {high}",
+    ],
+)
+def test_what_would_not_read_as_a_list_is_none(phrasing: str, tmp_path: Path) -> None:
+    limits = {name: RANGE[name] for name in ("low", "high")}
+    domain = load(tmp_path, tool(name="limit", parameters=limits, required=[], say=[phrasing]))
+    assert all(draw.together(domain, domain.tools[0], random.Random(s)) is None for s in SEEDS)
+
+
+def test_limits_beside_a_list_stay_the_same(tmp_path: Path) -> None:
+    made = tool(name="limit", parameters=RANGE, required=[], say=["keep {room} between {low} and {high}"])
+    domain = load(tmp_path, made)
+    made_of_it = [e for s in SEEDS if (e := draw.together(domain, domain.tools[0], random.Random(s)))]
+    assert len(made_of_it) > 40
+    for example in made_of_it:
+        assert len({(c.arguments["low"], c.arguments["high"]) for c in example.calls}) == 1
+        assert len({c.arguments["room"] for c in example.calls}) == len(example.calls)
 
 
 def test_a_chain_gives_the_next_call_or_none() -> None:

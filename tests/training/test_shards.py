@@ -15,6 +15,7 @@ from training.data.shards import (
     ToolTable,
     load_description,
     load_examples,
+    load_sources,
     load_tools,
     save_description,
     save_examples,
@@ -60,6 +61,27 @@ def test_examples(calls: list[list[int]], tmp_path: Path) -> None:
         assert lists(getattr(read, name)) == lists(getattr(written, name)), name
     assert read.pool_start.tolist() == written.pool_start.tolist()
     assert [read.sources[s] for s in read.source] == [written.sources[s] for s in written.source]
+
+
+def test_examples_of_some_sources_are_left_out() -> None:
+    whole = table([[1], [2, 70_000], [], [3, 3, 3]])  # the second and the last are of the second source
+    rest = whole.without(["sgd"])
+    assert len(rest) == 2
+    assert [rest.sources[s] for s in rest.source] == ["été"] * 2
+    for name in ("query", "others", "call_tools"):
+        assert lists(getattr(rest, name)) == [lists(getattr(whole, name))[k] for k in (1, 3)], name
+    for name in ("arguments", "free"):  # one a call
+        assert lists(getattr(rest, name)) == [lists(getattr(whole, name))[k] for k in (1, 2, 3, 4, 5)], name
+    for name in ("pool_start", "group", "family"):
+        assert getattr(rest, name).tolist() == getattr(whole, name)[[1, 3]].tolist(), name
+    assert len(whole.without(["sgd", "été"])) == 0
+    with pytest.raises(ValueError, match="no source snips in the shards, only sgd, été"):
+        whole.without(["sgd", "snips"])
+
+
+def test_the_names_of_sources_alone(tmp_path: Path) -> None:
+    save_examples(tmp_path, "train", table([[1]]))
+    assert load_sources(tmp_path, "train") == ("sgd", "été")
 
 
 def test_tools(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ serving takes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,97 +18,143 @@ import torch
 from torch import Tensor
 
 from model.tokenizer import PAD, SLOT
-from training.data.shards import ExampleTable, ToolTable
+from training.data.packing import Packed, buckets, pack
+from training.data.shards import ExampleTable, Ragged, ToolTable
 
 NO_TOOL = -1
+CONVERSATION = -1  # as the owner of a source token: every call reads it
+NOBODY = -2  # as the owner of a source token: padding
 IRRELEVANT = 0.1  # share of rows whose right tool is withheld, so that NONE is right
 END_RIVALS = 2  # candidate tools behind the last call, where NONE is right
 NEAR = 3  # at most so many further listed tools among a row's candidates
-WITH_OTHER = 0.6  # share of rows that bring a listed tool along beside those they call
-MANY_CALLS = 3  # from so many on, calls are not told apart
+WITH_OTHER = 0.3  # share of rows that bring a listed tool along beside those they call
 CHUNK = 6  # examples of one family that are kept together in a batch
+ROUTE_SHRINK = 0.5  # as `packing.SHRINK`: padding of sources costs route rows little, a bucket more costs calls
+ANCHORS = 8  # conversations on which the encoder is held near its start; a sample is enough for a soft hold
+
+Ints = npt.NDArray[np.int64]
 
 
-@dataclass
-class Batch:
-    """B rows, M tools, K called tools a row, L decoder tokens, F free tokens, N route rows, R slots, C candidates.
+@dataclass(frozen=True)
+class Sources:
+    """What the rows of one decoder bucket read. `index` [b, S] into the flat texts; `owner` [b, S]: CONVERSATION, which
+    of the row's called tools, or NOBODY."""
 
-    `row_tools` [B, K] indexes the M tools (NO_TOOL pads). `owner` [B, L] is the called tool, 0..K-1, that a decoder
-    token reads. `fill_*` [F]: row, position, and the target that follows it. `route_row`, `route_tool`, `route_start`
-    [N]: the row, the tool among the M (NO_TOOL for NONE), and how many decoder tokens lie before the slot.
-    `route_index` [R, C+1] says where each slot's candidates are among the N (NO_TOOL pads), NONE last; `route_target`
-    [R] which of them is right. `positive` [B]: the first called tool among the M, or NO_TOOL; `tool_group` [M],
-    `row_group` [B] families.
+    index: Tensor
+    owner: Tensor
+
+
+@dataclass(frozen=True)
+class Routes:
+    """n route rows of like length.
+
+    `row`, `tool` [n]: the conversation, and the tool among the M (NO_TOOL for NONE). `source` [n, S] into the flat
+    texts, `readable` [n, S]. `past` [n, P] into the flat decoder tokens, those before the slot, `seen`
+    [n, P]; `start` [n] how many they are.
     """
 
-    query_ids: Tensor
-    query_pool: Tensor
-    tool_ids: Tensor
-    tool_pool: Tensor
-    row_tools: Tensor
-    decoder_ids: Tensor
+    row: Tensor
+    tool: Tensor
+    source: Tensor
+    readable: Tensor
+    past: Tensor
+    seen: Tensor
+    start: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B rows, M tools, N decoder tokens, F of them before a free choice; R slots of at most C candidates.
+
+    `texts`: the conversations 0..B-1, then the tools; `pool` [text tokens] is 1.0 where a pooled vector is taken.
+    `decoder`: the rows' tokens; for each of them [N] `target`, the token that follows, `free`, whether that one is a
+    choice, `owner`, which of the row's called tools is being filled, `call_start`, where in the row its slot is, and
+    `slot_tool`, the tool among the M. `sources`: one a decoder bucket. `routes`: buckets of route rows; `route_index`
+    [R, C+1] says where each slot's candidates are among all of them in that order (NO_TOOL pads), NONE last;
+    `route_target` [R] which of them is right. `positive` [B]: the first called tool among the M, or NO_TOOL;
+    `tool_group` [M], `row_group` [B] families. `anchor_ids`, `anchor_pool` [ANCHORS, T]: the first conversations,
+    padded.
+    """
+
+    texts: Packed
+    pool: Tensor
+    decoder: Packed
+    target: Tensor
+    free: Tensor
     owner: Tensor
-    fill_row: Tensor
-    fill_position: Tensor
-    fill_target: Tensor
-    route_row: Tensor
-    route_tool: Tensor
-    route_start: Tensor
+    call_start: Tensor
+    slot_tool: Tensor
+    sources: tuple[Sources, ...]
+    routes: tuple[Routes, ...]
     route_index: Tensor
     route_target: Tensor
     positive: Tensor
     tool_group: Tensor
     row_group: Tensor
+    anchor_ids: Tensor
+    anchor_pool: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        return Batch(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
+        """The same batch on `device`."""
+        return _moved(self, device)
+
+    def __len__(self) -> int:
+        return len(self.decoder)
 
 
-def epoch_batches(examples: ExampleTable, rows: int, seed: int) -> list[npt.NDArray[np.int64]]:
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, tuple):
+        return tuple(_moved(v, device) for v in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _moved(getattr(value, f.name), device) for f in fields(value)})
+    return value
+
+
+def epoch_batches(examples: ExampleTable, rows: int, seed: int) -> list[Ints]:
     """Example indices of each batch of one epoch, in a shuffled order that `seed` fixes.
 
-    Examples of one family are chunked, so that siblings meet; chunks of like length are batched, so that little is
-    padding.
+    A chunk of a batch is a few examples of one family that call the same few tools: those are encoded once, and their
+    siblings meet.
     """
     rng = np.random.default_rng(seed)
-    arguments = np.add.reduceat(
-        np.append(examples.arguments.lengths, 0), np.minimum(examples.call_tools.offsets[:-1], len(examples.arguments))
-    )
-    arguments[examples.call_tools.lengths == 0] = 0
-    size = examples.query.lengths + arguments
     # Requests that come without tools belong to nobody: alone, they mix with all others.
     alone = (examples.call_tools.lengths == 0) & (examples.others.lengths == 0)
     family = np.where(alone, -1 - np.arange(len(examples)), examples.family)
-    # A batch has room for as many tools a row as its row with the most calls: rows of as many calls go together.
-    calls = np.minimum(examples.call_tools.lengths, MANY_CALLS)
-    order = np.lexsort((rng.random(len(examples)), size // 16, calls, family))
-    cuts = np.flatnonzero(np.diff(family[order]) | np.diff(calls[order])) + 1
+    first = np.where(examples.call_tools.lengths > 0, _first(examples.call_tools), _first(examples.others))
+    first = np.where(alone, 0, first)
+    by_tool = rng.random(int(first.max(initial=0)) + 1)[first]
+    order = np.lexsort((rng.random(len(examples)), by_tool, family))
+    cuts = np.flatnonzero(np.diff(family[order])) + 1
     chunks = [c[i : i + CHUNK] for c in np.split(order, cuts) for i in range(0, len(c), CHUNK)]
-    jitter = rng.normal(0, 6, len(chunks))
-    longest = np.array([size[c].max() for c in chunks]) + jitter
-    most = np.array([max(1, calls[c[0]]) for c in chunks])
-    by_length = np.concatenate([chunks[i] for i in np.lexsort((longest, most))])
-    # What does not fill a batch is left out at a random end, or the longest examples would never be seen.
-    start = int(rng.integers(len(by_length) % rows + 1))
-    batches = [by_length[i : i + rows] for i in range(start, len(by_length) - rows + 1, rows)]
-    return [batches[i] for i in rng.permutation(len(batches))]
+    shuffled = np.concatenate([chunks[i] for i in rng.permutation(len(chunks))]) if chunks else order
+    # What does not fill a batch waits for the next epoch, which is shuffled anew.
+    return [shuffled[i : i + rows] for i in range(0, len(shuffled) - rows + 1, rows)]
+
+
+def _first(ragged: Ragged) -> Ints:
+    """The first element of each item; 0 for an empty one."""
+    flat = np.append(ragged.flat, 0)
+    return np.where(ragged.lengths > 0, flat[np.minimum(ragged.offsets[:-1], len(ragged.flat))], 0).astype(np.int64)
 
 
 def training_batches(
-    examples: ExampleTable, tools: ToolTable, rows: int, candidates: int, seed: int, start: int = 0
+    examples: ExampleTable, tools: ToolTable, rows: int, candidates: int, seed: int, start: int = 0, stride: int = 1
 ) -> Iterator[Batch]:
-    """Endless batches from step `start` on; step n is the same whatever `start` was."""
-    step, epoch = 0, 0
+    """Of one endless sequence of batches the `start`-th and every `stride`-th behind it.
+
+    Batch k is the same whoever builds it. ValueError when the examples do not fill one.
+    """
+    k, epoch, first = start, 0, 0  # first: the epoch's first batch
     while True:
         batches = epoch_batches(examples, rows, seed + epoch)
         if not batches:
             raise ValueError(f"{len(examples)} examples do not fill one batch of {rows}")
-        for indices in batches[max(0, start - step) :]:
-            at = max(start, step)
-            yield build_batch(examples, tools, indices, candidates, np.random.default_rng((seed, at)))
-            step = at + 1
-        step = max(step, (epoch + 1) * len(batches))
-        epoch += 1
+        while k < first + len(batches):
+            yield build_batch(examples, tools, batches[k - first], candidates, np.random.default_rng((seed, k)))
+            k += stride
+        epoch, first = epoch + 1, first + len(batches)
 
 
 def build_batch(
@@ -142,34 +189,39 @@ def build_batch(
         chosen = [*row, *strangers][: max(candidates, len({t for t, _, _ in calls}))]
         layouts.append(_Layout(sorted(local[t] for t in chosen), [(local[t], a, f) for t, a, f in calls]))
 
-    query = [examples.query[i] for i in indices]
-    starts = [int(examples.pool_start[i]) for i in indices]
-    query_ids, query_pool = pad_prompts(query, starts, [len(q) for q in query])
+    queries = [examples.query[i] for i in indices]
+    pools = [(int(examples.pool_start[i]), len(q)) for i, q in zip(indices, queries, strict=True)]
     prompts = [tools.ids[t] for t in table]
-    tool_ids, tool_pool = pad_prompts(prompts, [0] * len(table), [int(tools.head[t]) for t in table])
+    heads = [(0, int(tools.head[t])) for t in table]
+    texts = pack([*queries, *prompts])
+    pool = np.zeros(len(texts.ids), np.float32)
+    for start, (head, end) in zip(texts.start.tolist(), [*pools, *heads], strict=True):
+        pool[start + head : start + end] = 1.0
     positives = [local[int(examples.call_tools[i][0])] if len(examples.call_tools[i]) else NO_TOOL for i in indices]
     tool_group = torch.from_numpy(tools.group[table])
     row_group = torch.tensor([int(tool_group[p]) if p != NO_TOOL else NO_TOOL for p in positives])
+    anchor_ids, anchor_pool = pad_prompts(queries[:ANCHORS], pools[:ANCHORS])
+    spans = [np.arange(s, s + len(t)) for s, t in zip(texts.start.tolist(), [*queries, *prompts], strict=True)]
     return Batch(
-        query_ids,
-        query_pool,
-        tool_ids,
-        tool_pool,
-        **_stack(layouts),
+        texts,
+        torch.from_numpy(pool),
+        **_decoder_side(layouts, spans),
         positive=torch.tensor(positives),
         tool_group=tool_group,
         row_group=row_group,
+        anchor_ids=anchor_ids,
+        anchor_pool=anchor_pool,
     )
 
 
-def pad_prompts(prompts: list[npt.NDArray[np.uint16]], starts: list[int], ends: list[int]) -> tuple[Tensor, Tensor]:
-    """(ids [B, T], pool [B, T]) of prompts padded to the longest, rounded up to a multiple of 8."""
-    length = -(-max(len(p) for p in prompts) // 8) * 8
-    ids = np.full((len(prompts), length), PAD, np.int64)
-    pool = np.zeros((len(prompts), length), np.float32)
-    for k, prompt in enumerate(prompts):
-        ids[k, : len(prompt)] = prompt
-        pool[k, starts[k] : ends[k]] = 1.0
+def pad_prompts(prompts: Sequence[npt.ArrayLike], pools: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+    """(ids [B, T], pool [B, T]) of prompts padded to the longest."""
+    arrays = [np.asarray(p, np.int64) for p in prompts]
+    ids = np.full((len(arrays), max(map(len, arrays))), PAD, np.int64)
+    pool = np.zeros(ids.shape, np.float32)
+    for k, (array, (start, end)) in enumerate(zip(arrays, pools, strict=True)):
+        ids[k, : len(array)] = array
+        pool[k, start:end] = 1.0
     return torch.from_numpy(ids), torch.from_numpy(pool)
 
 
@@ -183,20 +235,24 @@ def _calls(examples: ExampleTable, i: int) -> list[tuple[int, list[int], list[in
 
 
 class _Layout:
-    """One row: the decoder's tokens, and its route rows slot by slot."""
+    """One row: the decoder's tokens, and its slots."""
 
     def __init__(self, candidates: list[int], calls: list[tuple[int, list[int], list[int]]]) -> None:
         self.tools = list(dict.fromkeys(tool for tool, _, _ in calls))
         self.ids: list[int] = []
+        self.target: list[int] = []
+        self.free: list[bool] = []
         self.owner: list[int] = []
-        self.fill: list[tuple[int, int]] = []  # (position, the target that follows it)
+        self.call_start: list[int] = []
         self.slots: list[tuple[int, list[int], int]] = []  # (tokens before it, candidates, which is right)
         for tool, arguments, free in calls:
-            start = len(self.ids)
+            start, length = len(self.ids), len(arguments) + 1
             self.slots.append((start, candidates, candidates.index(tool)))
             self.ids += [SLOT, *arguments]
-            self.owner += [self.tools.index(tool)] * (len(arguments) + 1)
-            self.fill += [(start + k, token) for k, (token, f) in enumerate(zip(arguments, free, strict=True)) if f]
+            self.target += [*arguments, PAD]
+            self.free += [*map(bool, free), False]
+            self.owner += [self.tools.index(tool)] * length
+            self.call_start += [start] * length
         # Behind the last call the rivals of NONE are chiefly the tools just called.
         rivals = (
             candidates if not calls else [*self.tools, *(c for c in candidates if c not in self.tools)][:END_RIVALS]
@@ -204,38 +260,87 @@ class _Layout:
         self.slots.append((len(self.ids), rivals, len(rivals)))
 
 
-def _stack(layouts: list[_Layout]) -> dict[str, Tensor]:
-    rows, width = len(layouts), max(1, max(len(x.tools) for x in layouts))
-    length = max(8, -(-max(len(x.ids) for x in layouts) // 8) * 8)
-    ids = np.full((rows, length), PAD, np.int64)
-    owner = np.zeros((rows, length), np.int64)
-    row_tools = np.full((rows, width), NO_TOOL, np.int64)
-    fill = [(b, position, token) for b, x in enumerate(layouts) for position, token in x.fill]
-    route: list[tuple[int, int, int]] = []
+def _decoder_side(layouts: Sequence[_Layout], spans: Sequence[Ints]) -> dict[str, Any]:
+    """The fields of a batch about decoder tokens; `spans` [B + M] are the flat places of each text's tokens."""
+    rows = len(layouts)
+    decoder = pack([x.ids or [PAD] for x in layouts])
+    start = decoder.start.numpy()
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "target": np.zeros(len(decoder.ids), np.int64),
+        "free": np.zeros(len(decoder.ids), np.bool_),
+        "owner": np.zeros(len(decoder.ids), np.int64),
+        "call_start": np.zeros(len(decoder.ids), np.int64),
+        "slot_tool": np.zeros(len(decoder.ids), np.int64),
+    }
+    for b, x in enumerate(layouts):
+        at = slice(start[b], start[b] + len(x.ids))
+        for name in ("target", "free", "owner", "call_start"):
+            arrays[name][at] = getattr(x, name)
+        arrays["slot_tool"][at] = np.array(x.tools, np.int64)[x.owner]
+    sources = []
+    first = 0
+    order = decoder.order.numpy()
+    for count, _ in decoder.shapes:
+        members = order[first : first + count]
+        first += count
+        read = [[spans[b], *(spans[rows + t] for t in layouts[b].tools)] for b in members]
+        owners = [np.repeat(np.arange(CONVERSATION, len(r) - 1), [len(s) for s in r]) for r in read]
+        sources.append(Sources(_block([np.concatenate(r) for r in read], 0), _block(owners, NOBODY)))
+
+    route: list[tuple[int, int, int]] = []  # (row, tool, start)
     index, target = [], []
     most = max(len(candidates) for x in layouts for _, candidates, _ in x.slots)
     for b, x in enumerate(layouts):
-        ids[b, : len(x.ids)] = x.ids
-        owner[b, : len(x.ids)] = x.owner
-        row_tools[b, : len(x.tools)] = x.tools
-        for start, candidates, right in x.slots:
-            first = len(route)
-            route += [(b, tool, start) for tool in (*candidates, NO_TOOL)]
+        for before, candidates, right in x.slots:
+            begin = len(route)
+            route += [(b, tool, before) for tool in (*candidates, NO_TOOL)]
             gap = [NO_TOOL] * (most - len(candidates))
-            index.append([*range(first, len(route) - 1), *gap, len(route) - 1])
+            index.append([*range(begin, len(route) - 1), *gap, len(route) - 1])
             target.append(most if right == len(candidates) else right)
-    fills, routes = np.array(fill, np.int64).reshape(-1, 3), np.array(route, np.int64)
-    arrays = {
-        "row_tools": row_tools,
-        "decoder_ids": ids,
-        "owner": owner,
-        "fill_row": fills[:, 0],
-        "fill_position": fills[:, 1],
-        "fill_target": fills[:, 2],
-        "route_row": routes[:, 0],
-        "route_tool": routes[:, 1],
-        "route_start": routes[:, 2],
-        "route_index": np.array(index),
-        "route_target": np.array(target),
+    routes, order = _routes(np.array(route, np.int64), spans, rows, start)
+    place = np.empty(len(route) + 1, np.int64)
+    place[order], place[NO_TOOL] = np.arange(len(route)), NO_TOOL
+    return {
+        "decoder": decoder,
+        **{name: torch.from_numpy(array) for name, array in arrays.items()},
+        "sources": tuple(sources),
+        "routes": routes,
+        "route_index": torch.from_numpy(place[np.array(index)]),
+        "route_target": torch.tensor(target),
     }
-    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+
+
+def _routes(route: Ints, spans: Sequence[Ints], rows: int, start: Ints) -> tuple[tuple[Routes, ...], Ints]:
+    """Route rows [n, 3] of (row, tool, tokens before) in buckets, and the order in which those hold them."""
+    sources = [
+        spans[b] if tool == NO_TOOL else np.concatenate((spans[b], spans[rows + tool])) for b, tool, _ in route.tolist()
+    ]
+    lengths = np.array([len(s) for s in sources])
+    found, order = [], []
+    # Rows of first slots have no past: apart from the others they need not pay for one.
+    for part in (np.flatnonzero(route[:, 2] == 0), np.flatnonzero(route[:, 2] > 0)):
+        for members, _ in buckets(lengths[part], ROUTE_SHRINK):
+            chosen = part[members]
+            row, tool, before = route[chosen].T
+            past = [np.arange(start[b], start[b] + n) for b, n in zip(row, before, strict=True)]
+            found.append(
+                Routes(
+                    row=torch.from_numpy(row.copy()),
+                    tool=torch.from_numpy(tool.copy()),
+                    source=_block([sources[i] for i in chosen], 0),
+                    readable=_block([np.ones(lengths[i], np.bool_) for i in chosen], False),
+                    past=_block(past, 0),
+                    seen=_block([np.ones(len(p), np.bool_) for p in past], False),
+                    start=torch.from_numpy(before.copy()),
+                )
+            )
+            order.append(chosen)
+    return tuple(found), np.concatenate(order)
+
+
+def _block(rows: Sequence[npt.NDArray[Any]], fill: int | bool) -> Tensor:
+    """Ragged rows as one padded tensor."""
+    block = np.full((len(rows), max(map(len, rows))), fill, rows[0].dtype)
+    for k, row in enumerate(rows):
+        block[k, : len(row)] = row
+    return torch.from_numpy(block)

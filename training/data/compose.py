@@ -28,11 +28,12 @@ TOO_CLOSE = 0.5  # overlap of two names' words from which one tool may serve the
 LOWER_CASE = 0.08
 SYSTEM = 0.12
 
-# What a visit's examples are, by weight; the first four hold calls of a single turn.
+# What a visit's examples are, by weight; the first five hold calls of a single turn.
 KINDS: dict[str, float] = {
     "single": 50,
-    "same tool twice": 7,
-    "several tools": 12,
+    "same tool twice": 5,
+    "told together": 14,
+    "several tools": 14,
     "other domain too": 4,
     "value missing": 7,
     "no such tool": 7,
@@ -90,6 +91,8 @@ class Composer:
         made: Example | None = None
         if kind == "same tool twice":
             made = draw.both(domain, tool, rng) or self._several(domain, [tool, tool], rng)
+        elif kind == "told together":
+            made = draw.together(domain, tool, rng) or self._several(domain, [tool, tool], rng)
         elif kind == "several tools":
             made = self._several(
                 domain, rng.sample(domain.tools, min(len(domain.tools), rng.choice((2, 2, 2, 3)))), rng

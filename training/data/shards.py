@@ -45,6 +45,10 @@ class Ragged:
     def lengths(self) -> npt.NDArray[np.int64]:
         return np.diff(self.offsets)
 
+    def where(self, keep: npt.NDArray[np.bool_]) -> Ragged:
+        """The items for which `keep` [len(self)] is true, in order."""
+        return _ragged(self.flat[np.repeat(keep, self.lengths)], self.lengths[keep])
+
 
 @dataclass(frozen=True)
 class ToolTable:
@@ -79,6 +83,26 @@ class ExampleTable:
 
     def __len__(self) -> int:
         return len(self.query)
+
+    def without(self, sources: Sequence[str]) -> ExampleTable:
+        """The examples of all other sources; ValueError for a name that is none of this table's."""
+        unknown = set(sources) - set(self.sources)
+        if unknown:
+            raise ValueError(f"no source {', '.join(sorted(unknown))} in the shards, only {', '.join(self.sources)}")
+        keep = ~np.isin(self.source, [k for k, name in enumerate(self.sources) if name in sources])
+        calls = np.repeat(keep, self.call_tools.lengths)
+        return ExampleTable(
+            query=self.query.where(keep),
+            pool_start=self.pool_start[keep],
+            others=self.others.where(keep),
+            call_tools=self.call_tools.where(keep),
+            arguments=self.arguments.where(calls),
+            free=self.free.where(calls),
+            source=self.source[keep],
+            sources=self.sources,
+            group=self.group[keep],
+            family=self.family[keep],
+        )
 
 
 _RAGGED_TYPES = {
@@ -132,6 +156,12 @@ def load_examples(folder: Path, split: str) -> ExampleTable:
             group=z["group"].astype(np.int64),
             family=z["family"].astype(np.int64),
         )
+
+
+def load_sources(folder: Path, split: str) -> tuple[str, ...]:
+    """The names of the split's sources, without its examples."""
+    with np.load(folder / f"{split}.npz") as z:
+        return tuple(str(s) for s in z["sources"])
 
 
 def save_description(folder: Path, tokenizer_json: str, counts: dict[str, Any]) -> None:

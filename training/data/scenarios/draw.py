@@ -92,6 +92,99 @@ def both(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example | No
     return _example(domain, [Message("user", joined)], [tool], calls)
 
 
+def together(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example | None:
+    """One request for several calls of the same tool, told in one breath: "… in Paris, Rome and Oslo", or "… for Ann
+    at 3 and for Bo at 5". None for a phrasing that cannot be told so."""
+    wording = rng.choice(tool.say)
+    pieces = wording.phrasing.expand(rng)
+    count = rng.choice((2, 2, 2, 3, 3, 4))
+    told = _repeated_end(tool, pieces, count, rng) if rng.random() < 0.5 else None
+    told = told or _listed_value(tool, pieces, count, rng)
+    if told is None:
+        return None
+    text, values = told
+    arguments = [ordered(arguments_of(tool, drawn, wording.implied), tool.tool.parameters) for drawn in values]
+    if len({dumps(a) for a in arguments}) < len(arguments) or not all(_rises(tool, a) for a in arguments):
+        return None
+    return _example(domain, [Message("user", text)], [tool], [Call(tool.tool.name, a) for a in arguments])
+
+
+_Told = tuple[str, list[dict[str, Drawn]]]  # a text, and the slots' values call by call
+
+
+def _listed_value(tool: ScenarioTool, pieces: list[str | Slot], count: int, rng: random.Random) -> _Told | None:
+    """One slot says a list; the others are the same in every call."""
+    names = [p.name for p in pieces if isinstance(p, Slot)]
+    places = [i for i, p in enumerate(pieces) if isinstance(p, Slot) and names.count(p.name) == 1]
+    rng.shuffle(places)
+    for place in places:
+        before = pieces[place - 1] if place else ""
+        behind = pieces[place + 1] if place + 1 < len(pieces) else ""
+        if not isinstance(before, str) or not isinstance(behind, str):
+            continue
+        if _NO_LIST_BEHIND.search(before) or _NO_LIST_BEFORE.match(behind):
+            continue
+        piece = pieces[place]
+        assert isinstance(piece, Slot)
+        shared = draw_slots(tool, names, rng)
+        values = [shared[piece.name]]
+        for _ in range(count - 1):
+            avoid = {str(k): v for k, v in enumerate(values)} | {n: d for n, d in shared.items() if n != piece.name}
+            values.append(draw_slots(tool, [piece.name], rng, avoid=avoid)[piece.name])
+        if any(not _may_be_listed(v) for v in values) or len({v.text.lower() for v in values}) < count:
+            continue
+        text = _list_of([v.text for v in values], rng)
+        said = {n: _said(d) for n, d in shared.items()} | {piece.name: Said(text, text)}
+        return fill(pieces, said), [shared | {piece.name: v} for v in values]
+    return None
+
+
+# "between 3 and 5" holds no list, and a list beside another "and" cannot be read.
+_NO_LIST_BEHIND = re.compile(
+    r"(\b(between|and|or|than|an?|one|this|that|every|each|named|called|saying)\s*|,\s*|[\w$€£¥#+/.:'\"(-])$", re.I
+)
+_NO_LIST_BEFORE = re.compile(r"\s*(and|or|to|'s|through|until|till)\b|\s*,|[\w%°$€£/'\")-]", re.I)
+_PREPOSITION = re.compile(r"\s(at|for|in|on|with|from|to|of|by|over|around|near|under|using|about)\s+$", re.I)
+
+
+def _may_be_listed(drawn: Drawn) -> bool:
+    short = len(drawn.text.split()) <= 3 and not re.search(r",|\band\b|\bor\b", drawn.text)
+    return short and isinstance(drawn.value, str | int | float) and not isinstance(drawn.value, bool)
+
+
+def _list_of(texts: list[str], rng: random.Random) -> str:
+    link = rng.choice((" and ",) * 6 + (" & ", ", ", " and also "))
+    last = f",{link}" if len(texts) > 2 and link == " and " and rng.random() < 0.4 else link
+    return ", ".join(texts[:-1]) + last + texts[-1]
+
+
+def _repeated_end(tool: ScenarioTool, pieces: list[str | Slot], count: int, rng: random.Random) -> _Told | None:
+    """From the preposition before the first slot on, the request is said again with other values."""
+    first = next((i for i, p in enumerate(pieces) if isinstance(p, Slot)), 0)
+    head = "".join(str(p) for p in pieces[:first])
+    found = _PREPOSITION.search(head)
+    end = pieces[first:]
+    names = [p.name for p in end if isinstance(p, Slot)]
+    closing = end[-1] if end and isinstance(end[-1], str) else ""
+    inner = "".join(p for p in end if isinstance(p, str)).rstrip(" .?!")
+    if not found or len(set(names)) < len(names) or re.search(r"[.?!;,:]\s|\band\b", inner):
+        return None
+    mark = closing[len(closing.rstrip(" .?!")) :]
+    if closing:
+        end[-1] = closing.rstrip(" .?!")
+    text: list[str | Slot] = [head[: found.start()]]
+    said: dict[str, Said] = {}
+    values: list[dict[str, Drawn]] = []
+    link = rng.choice((" and", ", and", " and then", " and also"))
+    for k in range(count):
+        drawn = draw_slots(tool, names, rng, avoid=values[-1] if values else None)
+        values.append(drawn)
+        text.append(("" if not k else "," if k < count - 1 else link) + found[0])
+        text += [Slot(f"{p.name}#{k}") if isinstance(p, Slot) else p for p in end]
+        said |= {f"{name}#{k}": _said(d) for name, d in drawn.items()}
+    return fill([*text, mark], said), values
+
+
 def chain(domain: Domain, link: Chain, rng: random.Random) -> Example:
     """A request for two calls: the first of them, or after its result the second, or after both nothing."""
     wording = rng.choice(link.say)

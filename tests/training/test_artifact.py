@@ -1,0 +1,95 @@
+"""Artifacts read back: fp32 to the bit, int8 as it is served, and what is none is refused."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import onnx  # noqa: E402
+from onnx import numpy_helper  # noqa: E402
+
+from model import load_engine  # noqa: E402
+from model.errors import ArtifactError  # noqa: E402
+from model.types import GenerationRequest, ToolChoice  # noqa: E402
+from tests.artifact import CITIES, TOOLS, artifact, network, tokenizer, user  # noqa: E402
+from training import export as module  # noqa: E402
+from training.artifact import artifact_network  # noqa: E402
+from training.export import export  # noqa: E402
+
+
+def test_fp32_comes_back_to_the_bit() -> None:
+    net = artifact_network(artifact())
+    assert net.config == network().config
+    assert not net.training
+    assert net.encoder.embedding.weight is net.decoder.embedding.weight
+    expected = dict(network().named_parameters())
+    assert dict(net.named_parameters()).keys() == expected.keys()
+    for name, parameter in net.named_parameters():
+        assert parameter.requires_grad and parameter.dtype == torch.float32
+        assert torch.equal(parameter, expected[name]), name
+
+
+def test_int8_comes_back_within_a_step_of_what_was_exported() -> None:
+    """Matrices are quantised with a scale per column of the product, the embedding with one per token."""
+    expected = dict(network().named_parameters())
+    rounded = set()
+    for name, parameter in artifact_network(artifact(int8=True)).named_parameters():
+        weight = expected[name]
+        error = (parameter - weight).abs()
+        if not error.any():
+            continue
+        rounded.add(name)
+        assert (error <= weight.abs().amax(-1, keepdim=True) / 127 * 0.51 + 1e-9).all(), name
+    matrices = {name for name, p in expected.items() if p.ndim == 2 and name != "encoder.positions.weight"}
+    assert {"encoder.embedding.weight", "encoder.layers.1.up.weight", "decoder.layers.0.cross_q.weight"} <= rounded
+    assert rounded <= matrices
+
+
+def weights(folder: Path) -> dict[str, np.ndarray]:
+    """The integers and scales of an int8 artifact, by name."""
+    found = {"embedding": np.fromfile(folder / "embedding.bin", np.int8)}
+    for part in ("encoder", "decoder"):
+        for tensor in onnx.load(folder / f"{part}.onnx", load_external_data=False).graph.initializer:
+            if tensor.name.endswith(("_quantized", "_scale", "embedding_scales")):
+                found[tensor.name] = numpy_helper.to_array(tensor)
+    return found
+
+
+def test_an_int8_artifact_read_and_exported_again_is_the_same(tmp_path: Path) -> None:
+    folder = artifact(int8=True)
+    export(artifact_network(folder), tokenizer(), tmp_path / "again", int8=True)
+    before, after = weights(folder), weights(tmp_path / "again")
+    assert before.keys() == after.keys() and len(before) > 20
+    for name, array in before.items():
+        if array.dtype == np.int8:
+            assert array.tobytes() == after[name].tobytes(), name
+        else:
+            np.testing.assert_allclose(after[name], array, rtol=1e-6)
+    engines = [load_engine(f, threads=1) for f in (folder, tmp_path / "again")]
+    for city in CITIES:
+        request = GenerationRequest(user(f"weather in {city}"), TOOLS, ToolChoice("required"), max_tokens=150)
+        first, second = (engine.generate(request) for engine in engines)
+        assert first.calls == second.calls
+        assert first.usage.completion_tokens > 0
+
+
+def test_a_folder_without_an_artifact_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="manifest.json is missing"):
+        artifact_network(tmp_path)
+    shutil.copytree(artifact(), tmp_path / "damaged")
+    (tmp_path / "damaged" / "embedding.bin").write_bytes(b"")
+    with pytest.raises(ArtifactError, match="embedding.bin is damaged"):
+        artifact_network(tmp_path / "damaged")
+
+
+def test_graphs_that_do_not_name_their_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those exported by earlier versions: the tracer calls most matrices by number."""
+    monkeypatch.setattr(module, "_name_weights", lambda *_: None)
+    export(network(), tokenizer(), tmp_path / "old", int8=False)
+    with pytest.raises(ValueError, match=r"does not name all of its weights \(decoder.*export it again"):
+        artifact_network(tmp_path / "old")
