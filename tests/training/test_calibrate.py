@@ -215,7 +215,7 @@ def test_the_command_calibrates_an_artifact(tmp_path: Path, capsys: pytest.Captu
     pytest.importorskip("torch")
     from model import load_engine
     from model.manifest import read_manifest
-    from tests.artifact import artifact, user
+    from tests.artifact import artifact
     from training.cli import calibrate as command
     from training.data.prepare import write_requests
 
@@ -230,8 +230,13 @@ def test_the_command_calibrates_an_artifact(tmp_path: Path, capsys: pytest.Captu
     before, after = read_manifest(artifact()), read_manifest(folder)
     assert replace(after, calibration=None) == before
     assert after.calibration is not None and after.calibration["files"] == before.files
-    confidence = load_engine(folder, threads=1).generate(GenerationRequest(user("Paris"), (TOOLS[0],))).confidence
-    assert confidence is not None and 0.0 <= confidence <= 1.0
+    engine = load_engine(folder, threads=1)
+    answers = [engine.generate(GenerationRequest(e.messages, e.tools)) for e in short_requests(60)]
+    fitted = after.calibration["models"]
+    assert any(a.confidence is not None for a in answers)
+    for a in answers:  # of a kind that was too rare to fit there is no confidence
+        assert (a.confidence is not None) == (("calls" if a.calls else "no_call") in fitted)
+        assert a.confidence is None or 0.0 <= a.confidence <= 1.0
 
 
 def test_the_command_explains_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
