@@ -138,17 +138,21 @@ def _train(
 
 
 def initialise(network: Network, tokenizer: Tokenizer, init: str) -> None:
-    """Set the weights that a run starts from, in place; `init` as in `train`."""
+    """Set the weights that a run starts from, in place; `init` as in `train`. ValueError for those of other sizes."""
     if init == "minilm":
         warm_start(network, tokenizer)
-    elif init.endswith(".pt"):
-        network.load_state_dict(load_checkpoint(Path(init))["network"])
-    elif Path(init).is_dir():
-        from training.artifact import artifact_network  # onnx is not needed, nor there, on a bare trainer
-
-        network.load_state_dict(artifact_network(Path(init)).state_dict())
     elif init != "random":
-        load_weights(network, Path(init))
+        try:
+            if init.endswith(".pt"):
+                network.load_state_dict(load_checkpoint(Path(init))["network"])
+            elif Path(init).is_dir():
+                from training.artifact import artifact_network  # onnx is not needed, nor there, on a bare trainer
+
+                network.load_state_dict(artifact_network(Path(init)).state_dict())
+            else:
+                load_weights(network, Path(init))
+        except RuntimeError as error:
+            raise ValueError(f"{init} does not fit this network: its sizes are others") from error
 
 
 def done_share(progress: Progress, config: TrainConfig) -> float:

@@ -18,14 +18,16 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import save_file  # noqa: E402
 
-from tests.artifact import PING, WEATHER, random_network, tokenizer  # noqa: E402
+from tests.artifact import PING, WEATHER, artifact, random_network, tokenizer  # noqa: E402
 from tests.training import corpus  # noqa: E402
 from training import train as module  # noqa: E402
+from training.artifact import artifact_network  # noqa: E402
 from training.checkpoint import Progress, load_checkpoint, load_network, save_checkpoint  # noqa: E402
 from training.config import ModelConfig, TrainConfig  # noqa: E402
 from training.data.example import Call, Example  # noqa: E402
+from training.network import Network  # noqa: E402
 from training.optimizer import Optimizers, make_optimizer, set_learning_rate  # noqa: E402
-from training.train import train, update  # noqa: E402
+from training.train import initialise, train, update  # noqa: E402
 
 CONFIG = TrainConfig(
     steps=160, rows=16, candidates=2, decoder_lr=3e-3, encoder_lr=3e-3, warmup=10, eval_every=160, anchor_weight=0.0
@@ -267,3 +269,13 @@ def test_a_picture_is_drawn(tmp_path: Path) -> None:
     held = {f"heldout_{k}": v for k, v in row.items()}
     plot_history(tmp_path / "loss.png", [{"examples": 1, **row}, {"examples": 2, **row, **held}])
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_starts_from_an_artifact(tmp_path: Path) -> None:
+    folder = artifact()
+    network = random_network(7)
+    initialise(network, tokenizer(), str(folder))
+    expected = artifact_network(folder).state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in network.state_dict().items())
+    with pytest.raises(ValueError, match="does not fit this network"):
+        initialise(Network(replace(network.config, feed_forward=48)), tokenizer(), str(folder))
