@@ -18,10 +18,12 @@ RUN /opt/bodkin/bin/pip install -c requirements/serve.txt ".[${RUNTIME}]"
 FROM python:${PYTHON_VERSION}-slim
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin bodkin
 COPY --from=build /opt/bodkin /opt/bodkin
+RUN install -d -o bodkin /models
 ENV PATH=/opt/bodkin/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     XDG_CACHE_HOME=/tmp/cache \
+    BODKIN_STORE=/models \
     BODKIN_HOST=0.0.0.0 \
     BODKIN_PORT=8000
 USER 10001

@@ -1,6 +1,6 @@
 """The console command `bodkin`.
 
-`serve` is built in. Other installed packages of the project add subcommands through the entry-point group
+`serve` and `models` are built in. Other installed packages of the project add subcommands through the entry-point group
 `bodkin.commands`; each value is a function `main(argv: list[str]) -> int`. So this module needs to know none of them.
 """
 
@@ -10,7 +10,7 @@ import argparse
 import importlib.metadata
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="'bodkin COMMAND --help' explains a command.",
     )
     parser.add_argument("--version", action="version", version=f"bodkin {version()}")
-    names = ["serve", *sorted(plugins.keys() - {"serve"})]
+    names = ["serve", "models", *sorted(plugins.keys() - {"serve", "models"})]
     parser.add_argument("command", choices=names, metavar="COMMAND", help=f"one of: {', '.join(names)}")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the command's own options")
     if not argv:
@@ -38,6 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.command == "serve":
         return serve(options.arguments)
+    if options.command == "models":
+        from app.models_cli import models
+
+        return models(options.arguments)
     return _run_plugin(plugins[options.command], options.arguments)
 
 
@@ -49,9 +53,23 @@ def serve(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on; 0 takes a free one (8000)")
-    parser.add_argument("--artifact", type=Path, help="folder of the model (the one shipped with the package)")
-    parser.add_argument("--model", help="the model's name on the wire (bodkin-26m)")
-    given = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
+    parser.add_argument(
+        "--artifact",
+        action="append",
+        metavar="[NAME=]DIR",
+        help="folder of the default model (the one shipped with the package); with NAME=, of a further model, which is "
+        "served as bodkin-26m:NAME. May be repeated",
+    )
+    parser.add_argument("--model", help="the default model's name on the wire (bodkin-26m)")
+    options = vars(parser.parse_args(argv))
+    folders = options.pop("artifact") or []
+    named = [text for text in folders if "=" in text and "/" not in text.partition("=")[0]]
+    bare = [text for text in folders if text not in named]
+    if len(bare) > 1:
+        print("bodkin: --artifact: one folder may go without a name; write the others as NAME=DIR.", file=sys.stderr)
+        return 2
+    options |= {"artifact": bare[0] if bare else None, "artifacts": named or None}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     try:
         settings = Settings(**given)
     except ValidationError as error:

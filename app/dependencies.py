@@ -6,18 +6,18 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from app.engines import Engines
 from app.service import Service
-from app.settings import Settings
 
 
 # Coroutines, although nothing is awaited: FastAPI would run plain functions in a thread.
-async def get_settings(request: Request) -> Settings:
-    return cast(Settings, request.app.state.settings)
+async def get_engines(request: Request) -> Engines:
+    return cast(Engines, request.app.state.engines)
 
 
 async def get_service(request: Request) -> Service:
     return cast(Service, request.app.state.service)
 
 
-SettingsDep = Annotated[Settings, Depends(get_settings)]
+EnginesDep = Annotated[Engines, Depends(get_engines)]
 ServiceDep = Annotated[Service, Depends(get_service)]

@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import logging
-import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.middleware import Middleware
 
 from app.auth import AuthMiddleware
+from app.catalog import Catalog
+from app.engines import Engines
 from app.errors import install_handlers
 from app.routes import chat, health, models
 from app.service import Service
 from app.settings import Settings
 from app.telemetry import TelemetryMiddleware
 from app.version import version
+from model.manifest import Manifest
 from model.types import Engine
-
-logger = logging.getLogger("bodkin.server")
 
 OnLoad = Callable[[Exception | None], None]
 
 
-def build_engine(settings: Settings) -> Engine:
+def build_engine(folder: Path, manifest: Manifest, threads: int) -> Engine:
     """The real engine. Imported here, so that a server with another engine needs no ONNX Runtime."""
-    from model import load_engine
+    from model.engine import CACHE_BYTES, BodkinEngine
 
-    return load_engine(settings.artifact, threads=settings.threads)
+    return BodkinEngine(folder, manifest, threads, CACHE_BYTES)
 
 
 def create_app(settings: Settings, engine: Engine | None = None, on_load: OnLoad | None = None) -> FastAPI:
@@ -38,35 +37,42 @@ def create_app(settings: Settings, engine: Engine | None = None, on_load: OnLoad
 
     Args:
         settings: fixed for the application's life.
-        engine: used as it is. Without one, the engine of `settings.artifact` is loaded at start-up, in the background:
-            the server listens meanwhile, and answers 503.
-        on_load: called once loading has ended, with the error if it failed.
+        engine: the only model, used as it is. Without one, those of `settings` and of the store are loaded at start-up,
+            in the background, and followed from then on: the server listens meanwhile, and answers 503.
+        on_load: called once all that were there have been loaded, with the error if a configured one failed.
     """
-    service = Service(max_concurrency=settings.max_concurrency, queue_limit=settings.queue_limit)
+    catalog = Catalog(settings.model, settings.artifact, settings.artifacts, settings.store)
+    engines = Engines(
+        settings.model,
+        catalog,
+        settings.max_models,
+        lambda folder, manifest: build_engine(folder, manifest, settings.threads),
+    )
     if engine is not None:
-        service.use(engine)
+        engines.put(settings.model, engine)
 
-    async def load() -> None:
-        failure: Exception | None = None
-        try:
-            await service.load(lambda: build_engine(settings))
-        except Exception as error:
-            failure = error
+    async def follow() -> None:
+        refused = await engines.load()
+        failure = next((error for name, error in refused.items() if name in catalog.configured), None)
         if on_load is not None:
+            # The caller decides what to say of a configured one, and whether to go on.
+            refused = {name: error for name, error in refused.items() if name not in catalog.configured}
             on_load(failure)
-        elif failure is not None:
-            logger.error("the model could not be loaded", exc_info=failure)
+        engines.report(refused)
+        await engines.watch()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if engine is not None:
             yield
             return
-        loading = asyncio.create_task(load())
+        await engines.look()  # no request is told that a model does not exist because nobody has looked yet
+        following = asyncio.create_task(follow())
         yield
-        loading.cancel()
+        following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await loading
+            await following
+        engines.close()
 
     app = FastAPI(
         title="Bodkin",
@@ -77,9 +83,8 @@ def create_app(settings: Settings, engine: Engine | None = None, on_load: OnLoad
         middleware=[Middleware(TelemetryMiddleware), Middleware(AuthMiddleware, keys=settings.api_keys)],
     )
     app.state.settings = settings
-    app.state.service = service
-    app.state.created = int(time.time())
-    app.state.fingerprint = "fp_" + hashlib.sha256(f"{version()} {settings.model}".encode()).hexdigest()[:10]
+    app.state.engines = engines
+    app.state.service = Service(max_concurrency=settings.max_concurrency, queue_limit=settings.queue_limit)
     install_handlers(app)
     for module in (chat, models, health):
         app.include_router(module.router)

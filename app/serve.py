@@ -6,12 +6,17 @@ import contextlib
 import errno
 import json
 import logging
+import os
 import shlex
+import signal
 import socket
 import sys
+import threading
+from types import FrameType
 
 import uvicorn
 
+from app.engines import Engines
 from app.main import create_app
 from app.settings import Settings
 from model.errors import ModelError
@@ -45,20 +50,38 @@ def run(settings: Settings) -> int:
 
     def on_load(failure: Exception | None) -> None:
         if failure is None:
-            print(f"Ready. Try it:\n\n{curl_line(url, settings)}\n", flush=True)
+            models = ", ".join(engines.listing())
+            print(f"Ready: {models}. Try it:\n\n{curl_line(url, settings)}\n", flush=True)
         else:
             failures.append(failure)
             server.should_exit = True
 
     app = create_app(settings, on_load=on_load)
+    engines: Engines = app.state.engines
     config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=10)
     server = uvicorn.Server(config)
+    _handle_hangup(server, engines)
     print(f"Bodkin serves {settings.model} on {url}/v1 (loading the model).", flush=True)
     with listener, contextlib.suppress(KeyboardInterrupt):  # uvicorn has shut down in order, then passes Ctrl-C on
         server.run(sockets=[listener])
     for failure in failures:
         _report(failure)
     return 1 if failures else 0
+
+
+def _handle_hangup(server: uvicorn.Server, engines: Engines) -> None:
+    """SIGHUP lets the server look for new models at once; when its terminal was closed, it ends as any program does."""
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        return
+    terminal = os.isatty(0)
+
+    def on_hangup(number: int, frame: FrameType | None) -> None:
+        if terminal and not os.isatty(0):
+            server.should_exit = True
+        else:
+            engines.wake()
+
+    signal.signal(signal.SIGHUP, on_hangup)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -118,7 +141,7 @@ def _why_not(error: OSError, settings: Settings) -> str:
 
 def _report(failure: Exception) -> None:
     """A known failure is one sentence; an unknown one is a bug, and needs its traceback."""
-    if isinstance(failure, ModelError):
+    if isinstance(failure, ModelError | OSError):
         print(f"bodkin: the model could not be loaded: {failure}", file=sys.stderr)
     else:
         logger.error("the model could not be loaded", exc_info=failure)

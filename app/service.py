@@ -1,6 +1,6 @@
-"""The use case: hand a request to the engine, in a worker thread, and bring its events back as they come.
+"""The use case: hand a request to an engine, in a worker thread, and bring its events back as they come.
 
-Knows nothing of HTTP or OpenAI. The engine blocks; the event loop must not. So each generation runs in a thread of its
+Knows nothing of HTTP or OpenAI. Engines block; the event loop must not. So each generation runs in a thread of its
 own, at most `max_concurrency` at a time, and its events cross over through a queue.
 """
 
@@ -15,41 +15,20 @@ from typing import Literal
 import anyio
 import anyio.to_thread
 
-from app.errors import NotReadyError, QueueFullError
+from app.errors import QueueFullError
 from model.types import Engine, Event, Finished, GenerationRequest, GenerationResult
 
 
 class Service:
-    """Owns the engine once it is loaded, and the places in the queue."""
+    """Owns the places in the queue, which all engines share: so many requests, whatever models they name."""
 
     def __init__(self, *, max_concurrency: int, queue_limit: int) -> None:
-        self._engine: Engine | None = None
-        self._load_failed = False
         self._limiter = anyio.CapacityLimiter(max_concurrency)
         self._places = max_concurrency + queue_limit
         self._taken = 0
 
-    def use(self, engine: Engine) -> None:
-        self._engine = engine
-
-    async def load(self, build: Callable[[], Engine]) -> None:
-        """Build the engine in a thread. Re-raises what `build` raises; requests then learn that it failed."""
-        try:
-            self.use(await anyio.to_thread.run_sync(build))
-        except Exception:
-            self._load_failed = True
-            raise
-
-    def ready_engine(self) -> Engine:
-        if self._load_failed:
-            raise NotReadyError("The model could not be loaded; the server's log says why.")
-        if self._engine is None:
-            raise NotReadyError("The model is still being loaded; try again in a moment.")
-        return self._engine
-
-    def start(self, request: GenerationRequest, *, live: bool) -> Generation:
+    def start(self, engine: Engine, request: GenerationRequest, *, live: bool) -> Generation:
         """Queue a generation. With `live`, all events are delivered as they come; without, only the last one."""
-        engine = self.ready_engine()
         if self._taken >= self._places:
             raise QueueFullError("Too many requests are waiting for this server; try again in a moment.")
         self._taken += 1
@@ -70,7 +49,6 @@ class Generation:
         limiter: anyio.CapacityLimiter,
         on_end: Callable[[], None],
     ) -> None:
-        self._engine = engine
         self._request = request
         self._live = live
         self._limiter = limiter
@@ -78,14 +56,13 @@ class Generation:
         self._queue: asyncio.Queue[Event | Exception | Literal["prepared"]] = asyncio.Queue()
         self._stop = threading.Event()
         self._started = False
-        self._task = self._loop.create_task(self._run())
+        # The engine is held by the work and by nothing else: one that was replaced goes with its last request.
+        self._task = self._loop.create_task(self._run(engine))
         self._task.add_done_callback(lambda task: on_end())
 
     async def prepared(self) -> None:
         """Return once nothing of the request can be refused any more; raises what is wrong with it."""
-        item = await self._queue.get()
-        if isinstance(item, Exception):
-            raise item
+        item = await self._next()
         assert item == "prepared", item
 
     async def result(self) -> GenerationResult:
@@ -98,9 +75,7 @@ class Generation:
         return self
 
     async def __anext__(self) -> Event:
-        item = await self._queue.get()
-        if isinstance(item, Exception):
-            raise item
+        item = await self._next()
         assert item != "prepared", "live generations are awaited with prepared() first"
         return item
 
@@ -110,22 +85,31 @@ class Generation:
         if not self._started:
             self._task.cancel()
 
-    async def _run(self) -> None:
-        await anyio.to_thread.run_sync(self._work, limiter=self._limiter)
+    async def _next(self) -> Event | Literal["prepared"]:
+        item = await self._queue.get()
+        if not isinstance(item, Exception):
+            return item
+        try:
+            raise item
+        finally:
+            del item  # the error holds this frame: held by it in turn, both would stay, and with them the engine
 
-    def _work(self) -> None:
+    async def _run(self, engine: Engine) -> None:
+        await anyio.to_thread.run_sync(self._work, engine, limiter=self._limiter)
+
+    def _work(self, engine: Engine) -> None:
         """In the worker thread."""
         self._started = True
         try:
-            self._generate()
+            self._generate(engine)
         except Exception as error:
             self._post(error)
 
-    def _generate(self) -> None:
+    def _generate(self, engine: Engine) -> None:
         if self._live:
-            self._engine.prepare(self._request)
+            engine.prepare(self._request)
             self._post("prepared")
-        events = self._engine.stream(self._request)
+        events = engine.stream(self._request)
         with contextlib.ExitStack() as stack:
             if close := getattr(events, "close", None):  # a generator: its clean-up must not wait for the collector
                 stack.callback(close)

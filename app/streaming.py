@@ -31,6 +31,7 @@ async def unless_gone(request: Request, work: Awaitable[T]) -> T:
     The server does not cancel the handler of a closed connection; unwatched, a request would be computed for nobody.
     """
     results: list[T] = []
+    errors: list[BaseException] = []
 
     async def watch() -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -42,9 +43,12 @@ async def unless_gone(request: Request, work: Awaitable[T]) -> T:
             group.start_soon(watch)
             results.append(await work)
             group.cancel_scope.cancel()
-    except BaseExceptionGroup as errors:
-        # The group holds one error, that of `work`; callers want it bare.
-        raise errors.exceptions[0] from None
+    except BaseExceptionGroup as group_of_one:
+        errors.append(group_of_one.exceptions[0])
+    if errors:
+        # Callers want the error of `work` bare. Raised above, it would have the group as its context, which holds it; a
+        # variable here would hold it too, and it this frame. In such a cycle it would keep the engine it came from.
+        raise errors.pop()
     if not results:
         raise ClientGoneError
     return results[0]

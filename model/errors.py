@@ -2,6 +2,7 @@
 
 ModelError
 ├── ArtifactError          the artifact folder is missing, damaged, or of another format version
+├── StoreError             a name or version that the store of artifacts does not have, or may not have
 ├── RuntimeMissingError    neither onnxruntime nor onnxruntime-gpu is installed
 └── RequestError           the caller's fault; `param` is a path such as "tools[2].function.parameters"
     ├── SchemaError        a tool's JSON Schema cannot be enforced
@@ -17,6 +18,10 @@ class ModelError(Exception):
 
 class ArtifactError(ModelError):
     """The artifact folder is missing, damaged, or of another format version."""
+
+
+class StoreError(ModelError):
+    """The store of artifacts has no such name or version, or a name is not allowed."""
 
 
 class RuntimeMissingError(ModelError):

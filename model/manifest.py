@@ -38,6 +38,12 @@ class Manifest:
         """The most tokens that one tool, or the conversation, may have."""
         return self.sizes["max_positions"]
 
+    @property
+    def digest(self) -> str:
+        """Hex sha256 of all that decides an answer, so of everything but `info`: equal digests, equal engines."""
+        content = {name: value for name, value in asdict(self).items() if name != "info"}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
 
 def write_manifest(
     folder: Path, *, prompt_format: int, precision: str, parameters: int, sizes: dict[str, int], info: dict[str, Any]
@@ -75,6 +81,17 @@ def _write(folder: Path, manifest: Manifest) -> None:
 
 def read_manifest(folder: Path) -> Manifest:
     """Read and verify. Raises `ArtifactError` when a file is missing, damaged, or of another format."""
+    manifest = parse_manifest(folder)
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise ArtifactError(f"{folder} is incomplete: {name} is missing")
+        if _sha256(folder / name) != manifest.files.get(name):
+            raise ArtifactError(f"{folder / name} is damaged: its sha256 is not the manifest's")
+    return manifest
+
+
+def parse_manifest(folder: Path) -> Manifest:
+    """Read without a look at the files that it vouches for. Raises `ArtifactError` for one of another format."""
     path = folder / "manifest.json"
     try:
         manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
@@ -89,11 +106,6 @@ def read_manifest(folder: Path) -> Manifest:
             f"{folder} has artifact version {manifest.artifact_version} and prompt format {manifest.prompt_format}; "
             f"this program reads {ARTIFACT_VERSION} and {FORMAT_VERSION}"
         )
-    for name in FILES:
-        if not (folder / name).is_file():
-            raise ArtifactError(f"{folder} is incomplete: {name} is missing")
-        if _sha256(folder / name) != manifest.files.get(name):
-            raise ArtifactError(f"{folder / name} is damaged: its sha256 is not the manifest's")
     return manifest
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.errors import RuntimeMissingError
+from model.manifest import EMBEDDING
 from model.tokenizer import PAD, Tokenizer
 
 if TYPE_CHECKING:
@@ -192,6 +193,9 @@ def _load(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options.inter_op_num_threads = 1
     # Idle worker threads sleep instead of spinning: a sidecar must not burn its host's cores between requests.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Given from memory, because ONNX Runtime would map the file: written to, it would change or kill a running session.
+    table = (path.parent / EMBEDDING).read_bytes()
+    options.add_external_initializers_from_files_in_memory([EMBEDDING], [table], [len(table)])
     available = onnxruntime.get_available_providers()
     providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in available]
     return onnxruntime.InferenceSession(path, options, providers=providers)

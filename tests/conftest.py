@@ -155,6 +155,14 @@ def serve(app: Any) -> Iterator[str]:
         assert not thread.is_alive()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_store_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the developer has published must not be served by tests, nor by processes that they start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):

@@ -10,8 +10,7 @@ from fastapi import APIRouter, Request, Response
 from app.adapters.chat_request import to_job
 from app.adapters.chat_response import ChunkWriter, Envelope, completion, finish_reason, new_completion_id, rounded
 from app.body import JSONRoute
-from app.dependencies import ServiceDep, SettingsDep
-from app.routes.models import check_model
+from app.dependencies import EnginesDep, ServiceDep
 from app.schemas.chat import ChatCompletion, ChatCompletionRequest
 from app.schemas.errors import ErrorEnvelope
 from app.streaming import ClientGoneError, EventStream, event_frames, unless_gone
@@ -31,18 +30,19 @@ router = APIRouter(tags=["chat"], route_class=JSONRoute)
     },
 )
 async def create_chat_completion(
-    body: ChatCompletionRequest, request: Request, service: ServiceDep, settings: SettingsDep
+    body: ChatCompletionRequest, request: Request, engines: EnginesDep, service: ServiceDep
 ) -> Response:
     """Answer a conversation with calls of the declared tools."""
-    check_model(body.model, settings)
+    served = engines.choose(body.model)  # and no other from here on: the name may stand for another in a moment
     job = to_job(body)
     envelope = Envelope(
         id=new_completion_id(),
         created=int(time.time()),
-        model=settings.model,
-        system_fingerprint=request.app.state.fingerprint,
+        model=body.model,
+        system_fingerprint=served.fingerprint,
     )
     log: dict[str, Any] = request.state.log
+    log.update(model=body.model, version=served.version)
 
     def note(result: GenerationResult) -> None:
         log.update(
@@ -53,7 +53,7 @@ async def create_chat_completion(
             completion_tokens=result.usage.completion_tokens,
         )
 
-    generation = service.start(job.request, live=bool(body.stream))
+    generation = service.start(served.engine, job.request, live=bool(body.stream))
     try:
         if body.stream:
             log["stream"] = True

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from app.dependencies import ServiceDep
+from app.dependencies import EnginesDep
 from app.schemas.errors import ErrorEnvelope
+from app.schemas.models import Readiness
 
 router = APIRouter(tags=["health"])
 
@@ -17,7 +18,6 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz", responses={503: {"model": ErrorEnvelope}})
-async def readyz(service: ServiceDep) -> dict[str, str]:
-    """200 once the model is loaded."""
-    service.ready_engine()
-    return {"status": "ready"}
+async def readyz(engines: EnginesDep) -> Readiness:
+    """200 once the models that were there at start-up are loaded; says which version of each answers."""
+    return Readiness(status="ready", models=engines.ready())

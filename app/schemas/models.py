@@ -1,4 +1,4 @@
-"""`/v1/models`."""
+"""`/v1/models`, and which of them are ready."""
 
 from __future__ import annotations
 
@@ -17,3 +17,11 @@ class Model(ResponseModel):
 class ModelList(ResponseModel):
     object: Literal["list"]
     data: list[Model]
+
+
+class Readiness(ResponseModel):
+    """Of `/readyz`."""
+
+    status: Literal["ready"]
+    models: dict[str, str]
+    """The version in service, by model: the store's (`v3`), or the beginning of the artifact's digest."""

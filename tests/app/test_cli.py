@@ -41,6 +41,30 @@ def test_serve(served: list[Settings]) -> None:
     assert (settings.host, settings.port, settings.artifact, settings.model) == ("0.0.0.0", 9000, Path("/m"), "mine")
 
 
+def test_several_artifacts(served: list[Settings]) -> None:
+    argv = ["serve", "--artifact", "shop=/models/a,b", "--artifact", "./x=y", "--artifact", "desk=runs/c"]
+    assert cli.main(argv) == 0
+    (settings,) = served
+    assert settings.artifact == Path("x=y")
+    assert settings.artifacts == {"shop": Path("/models/a,b"), "desk": Path("runs/c")}
+
+
+@pytest.mark.parametrize(
+    ("artifacts", "sentence"),
+    [
+        (["/a", "/b"], "--artifact: one folder may go without a name; write the others as NAME=DIR.\n"),
+        (["a=/x", "a=/y"], "--artifact: 'a' is given twice (got 'a=/x, a=/y').\n"),
+        (["A=/x"], "--artifact: 'A' cannot be a model's name: "),
+    ],
+)
+def test_artifacts_that_cannot_be_told_apart(
+    served: list[Settings], capsys: pytest.CaptureFixture[str], artifacts: list[str], sentence: str
+) -> None:
+    assert cli.main(["serve", *[word for folder in artifacts for word in ("--artifact", folder)]]) == 2
+    assert capsys.readouterr().err.startswith(f"bodkin: {sentence}")
+    assert served == []
+
+
 def test_options_default_to_the_settings(served: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BODKIN_PORT", "9001")
     assert cli.main(["serve"]) == 0
@@ -73,7 +97,7 @@ def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     with pytest.raises(SystemExit) as stop:
         cli.main(["--help"])
     assert stop.value.code == 0
-    assert "one of: serve, export, train" in capsys.readouterr().out
+    assert "one of: serve, models, export, train" in capsys.readouterr().out
 
 
 def test_serve_help_is_that_of_serve(capsys: pytest.CaptureFixture[str]) -> None:

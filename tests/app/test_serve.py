@@ -63,7 +63,7 @@ def test_serves_and_prints_a_line_that_works(
     capfd: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(app.main, "build_engine", lambda settings: engine)
+    monkeypatch.setattr(app.main, "build_engine", lambda *arguments: engine)
     settings = Settings(port=free_port(), api_keys=("the-key",), log_level="error")
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(run(settings)))
@@ -121,7 +121,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_process(
     failure: Exception,
     words: str,
 ) -> None:
-    def fail(settings: Settings) -> FakeEngine:
+    def fail(*arguments: Any) -> FakeEngine:
         raise failure
 
     monkeypatch.setattr(app.main, "build_engine", fail)

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from app.errors import NotReadyError, QueueFullError
+from app.errors import QueueFullError
 from app.service import Generation, Service
 from model.errors import RequestError
 from model.types import ArgumentsDelta, CallStarted, Event, Finished, GenerationRequest, Message, Tool
@@ -15,10 +16,8 @@ from tests.conftest import PARIS, FakeEngine, events, result
 REQUEST = GenerationRequest(messages=(Message("user", "?"),), tools=(Tool("get_weather"),))
 
 
-def service_with(engine: FakeEngine, max_concurrency: int = 2, queue_limit: int = 8) -> Service:
-    service = Service(max_concurrency=max_concurrency, queue_limit=queue_limit)
-    service.use(engine)
-    return service
+def service_of(max_concurrency: int = 2, queue_limit: int = 8) -> Service:
+    return Service(max_concurrency=max_concurrency, queue_limit=queue_limit)
 
 
 async def until(condition: object) -> None:
@@ -44,13 +43,13 @@ class Gate:
 
 async def test_result(engine: FakeEngine) -> None:
     engine.answer(PARIS)
-    assert await service_with(engine).start(REQUEST, live=False).result() == result(PARIS)
+    assert await service_of().start(engine, REQUEST, live=False).result() == result(PARIS)
     assert engine.requests == [REQUEST]
 
 
 async def test_live_events(engine: FakeEngine) -> None:
     engine.answer(PARIS)
-    generation = service_with(engine).start(REQUEST, live=True)
+    generation = service_of().start(engine, REQUEST, live=True)
     await generation.prepared()
     got = []
     async for event in generation:
@@ -63,7 +62,7 @@ async def test_live_events(engine: FakeEngine) -> None:
 @pytest.mark.parametrize("live", [True, False])
 async def test_refusals_are_raised_where_they_are_awaited(engine: FakeEngine, live: bool) -> None:
     engine.refusal = RequestError("no")
-    generation = service_with(engine).start(REQUEST, live=live)
+    generation = service_of().start(engine, REQUEST, live=live)
     with pytest.raises(RequestError):
         await (generation.prepared() if live else generation.result())
 
@@ -71,12 +70,12 @@ async def test_refusals_are_raised_where_they_are_awaited(engine: FakeEngine, li
 async def test_a_stream_that_ends_early_is_an_error(engine: FakeEngine) -> None:
     engine.script = lambda request: iter([CallStarted(0, "f")])
     with pytest.raises(RuntimeError, match="without a Finished event"):
-        await service_with(engine).start(REQUEST, live=False).result()
+        await service_of().start(engine, REQUEST, live=False).result()
 
 
 async def test_the_event_loop_is_not_blocked(engine: FakeEngine) -> None:
     gate = engine.script = Gate()
-    generation = service_with(engine).start(REQUEST, live=True)
+    generation = service_of().start(engine, REQUEST, live=True)
     await generation.prepared()
     assert await anext(generation) == CallStarted(0, "get_weather")
     gate.open.set()
@@ -85,21 +84,21 @@ async def test_the_event_loop_is_not_blocked(engine: FakeEngine) -> None:
 
 async def test_close_stops_at_the_next_event_and_frees_the_place(engine: FakeEngine) -> None:
     gate = engine.script = Gate()
-    service = service_with(engine, max_concurrency=1, queue_limit=0)
-    generation = service.start(REQUEST, live=True)
+    service = service_of(max_concurrency=1, queue_limit=0)
+    generation = service.start(engine, REQUEST, live=True)
     await generation.prepared()
     generation.close()
     gate.open.set()
     await until(lambda: engine.closed == 1)
     engine.script = engine.obey
     await until(lambda: service._taken == 0)
-    assert (await service.start(REQUEST, live=False).result()).calls
+    assert (await service.start(engine, REQUEST, live=False).result()).calls
 
 
 async def test_never_more_than_the_limit_at_once(engine: FakeEngine) -> None:
     gate = engine.script = Gate()
-    service = service_with(engine, max_concurrency=3, queue_limit=17)
-    running = [service.start(REQUEST, live=False) for _ in range(20)]
+    service = service_of(max_concurrency=3, queue_limit=17)
+    running = [service.start(engine, REQUEST, live=False) for _ in range(20)]
     await until(lambda: engine.running == 3)
     gate.open.set()
     answers = await asyncio.gather(*(generation.result() for generation in running))
@@ -109,22 +108,22 @@ async def test_never_more_than_the_limit_at_once(engine: FakeEngine) -> None:
 
 async def test_a_full_queue_refuses_until_there_is_room(engine: FakeEngine) -> None:
     gate = engine.script = Gate()
-    service = service_with(engine, max_concurrency=1, queue_limit=1)
-    running = [service.start(REQUEST, live=False) for _ in range(2)]
+    service = service_of(max_concurrency=1, queue_limit=1)
+    running = [service.start(engine, REQUEST, live=False) for _ in range(2)]
     with pytest.raises(QueueFullError):
-        service.start(REQUEST, live=False)
+        service.start(engine, REQUEST, live=False)
     gate.open.set()
     await asyncio.gather(*(generation.result() for generation in running))
     await until(lambda: service._taken == 0)
-    assert (await service.start(REQUEST, live=False).result()).calls
+    assert (await service.start(engine, REQUEST, live=False).result()).calls
 
 
 async def test_one_that_is_closed_while_it_waits_never_runs(engine: FakeEngine) -> None:
     gate = engine.script = Gate()
-    service = service_with(engine, max_concurrency=1, queue_limit=1)
-    first = service.start(REQUEST, live=False)
+    service = service_of(max_concurrency=1, queue_limit=1)
+    first = service.start(engine, REQUEST, live=False)
     await until(lambda: engine.running == 1)
-    waiting: Generation = service.start(REQUEST, live=False)
+    waiting: Generation = service.start(engine, REQUEST, live=False)
     await asyncio.sleep(0)
     waiting.close()
     await until(lambda: service._taken == 1)
@@ -134,21 +133,26 @@ async def test_one_that_is_closed_while_it_waits_never_runs(engine: FakeEngine) 
     assert len(engine.requests) == 1
 
 
-async def test_not_ready_before_loading_and_after_it_failed(engine: FakeEngine) -> None:
-    service = Service(max_concurrency=1, queue_limit=1)
-    with pytest.raises(NotReadyError, match="still being loaded"):
-        service.start(REQUEST, live=False)
+async def test_engines_share_the_places(engine: FakeEngine) -> None:
+    other = FakeEngine()
+    gate = engine.script = other.script = Gate()
+    service = service_of(max_concurrency=1, queue_limit=1)
+    running = [service.start(one, REQUEST, live=False) for one in (engine, other)]
+    await until(lambda: engine.running + other.running == 1)
+    with pytest.raises(QueueFullError):
+        service.start(other, REQUEST, live=False)
+    gate.open.set()
+    assert [(await generation.result()).calls for generation in running] == [(PARIS,), (PARIS,)]
+    assert (len(engine.requests), len(other.requests)) == (1, 1)
 
-    def fail() -> FakeEngine:
-        raise ValueError("damaged")
 
-    with pytest.raises(ValueError, match="damaged"):
-        await service.load(fail)
-    with pytest.raises(NotReadyError, match="could not be loaded"):
-        service.start(REQUEST, live=False)
-
-
-async def test_loading(engine: FakeEngine) -> None:
-    service = Service(max_concurrency=1, queue_limit=1)
-    await service.load(lambda: engine)
-    assert service.ready_engine() is engine
+@pytest.mark.parametrize("live", [True, False])
+async def test_the_engine_is_released_with_its_work(live: bool) -> None:
+    """Not only when the generation object is collected: a swapped model must not wait for a slow reader."""
+    engine = FakeEngine()
+    reference = weakref.ref(engine)
+    generation = service_of().start(engine, REQUEST, live=live)
+    del engine
+    await (generation.prepared() if live else generation.result())
+    await until(lambda: reference() is None)
+    generation.close()

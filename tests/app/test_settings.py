@@ -36,6 +36,20 @@ def test_options_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     assert Settings(port=9001).port == 9001
 
 
+def test_folders_of_further_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BODKIN_ARTIFACTS", "shop=/models/shop, desk=runs/a=b/artifact,")
+    assert Settings().artifacts == {"shop": Path("/models/shop"), "desk": Path("runs/a=b/artifact")}
+    monkeypatch.setenv("BODKIN_ARTIFACTS", "")
+    assert Settings().artifacts == {}
+
+
+def test_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", "/data")
+    assert Settings().store == Path("/data/bodkin/models")
+    monkeypatch.setenv("BODKIN_STORE", "/models")
+    assert Settings().store == Path("/models")
+
+
 def test_every_field_is_documented() -> None:
     undocumented = [name for name, field in Settings.model_fields.items() if not field.description]
     assert undocumented == []
@@ -52,6 +66,11 @@ def test_keys_do_not_show() -> None:
         ("BODKIN_PORT", "70000", "BODKIN_PORT: input should be less than or equal to 65535 (got '70000')."),
         ("BODKIN_THREADS", "0", "BODKIN_THREADS: input should be greater than or equal to 1 (got '0')."),
         ("BODKIN_LOG_LEVEL", "loud", "BODKIN_LOG_LEVEL: input should be 'critical',"),
+        ("BODKIN_MAX_MODELS", "0", "BODKIN_MAX_MODELS: input should be greater than or equal to 1 (got '0')."),
+        ("BODKIN_ARTIFACTS", "/models/shop", "BODKIN_ARTIFACTS: expected NAME=DIR, not '/models/shop' (got "),
+        ("BODKIN_ARTIFACTS", "shop=", "BODKIN_ARTIFACTS: expected NAME=DIR, not 'shop=' (got "),
+        ("BODKIN_ARTIFACTS", "a=/x,a=/y", "BODKIN_ARTIFACTS: 'a' is given twice (got "),
+        ("BODKIN_ARTIFACTS", "My Shop=/x", "BODKIN_ARTIFACTS: 'My Shop' cannot be a model's name: use lower-case"),
     ],
 )
 def test_malformed_variables_are_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str) -> None:

@@ -64,9 +64,8 @@ def write(event: Event) -> Iterator[Model]:
 
 async def test_frames(engine: FakeEngine) -> None:
     service = Service(max_concurrency=1, queue_limit=0)
-    service.use(engine)
     engine.script = lambda request: iter([Finished(result(PARIS))])
-    generation = service.start(REQUEST, live=True)
+    generation = service.start(engine, REQUEST, live=True)
     await generation.prepared()
     finished: list[GenerationResult] = []
     frames = [frame async for frame in event_frames(generation, write, finished.append, "req_1")]

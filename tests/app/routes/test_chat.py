@@ -133,6 +133,8 @@ def test_everything_that_is_logged_about_an_answer(client: TestClient, caplog: p
             "method": "POST",
             "path": "/v1/chat/completions",
             "status": 200,
+            "model": "bodkin-26m",
+            "version": "given",
             "calls": 1,
             "finish_reason": "tool_calls",
             "confidence": 0.93,

@@ -8,7 +8,7 @@ from app.settings import Settings
 
 def test_ready(client: TestClient) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
-    assert client.get("/readyz").json() == {"status": "ready"}
+    assert client.get("/readyz").json() == {"status": "ready", "models": {"bodkin-26m": "given"}}
 
 
 def test_alive_but_not_ready() -> None:
