@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from model.prompt import dumps
 from model.types import Message, Tool, ToolCall
@@ -93,11 +93,36 @@ class Teacher(Protocol):
         """Answer `samples` times, independently."""
 
 
+@runtime_checkable
+class BatchTeacher(Teacher, Protocol):
+    """A teacher that also answers many questions as one job, later and for less."""
+
+    def split_batch(self, questions: Sequence[Question], samples: int) -> list[list[Question]]:
+        """`questions` in runs that each fit into a job."""
+
+    def submit_batch(self, questions: Sequence[Question], samples: int, label: str) -> str:
+        """The name of a job that answers each question `samples` times.
+
+        Where a job for the same questions was submitted under this label already, it is that one: a crash between
+        submitting a job and writing its name down costs nothing.
+        """
+
+    def collect_batch(self, name: str, questions: Sequence[Question]) -> list[list[Reply]] | None:
+        """The replies to the questions that the job was submitted with, in order; None while it runs.
+
+        A question that failed by itself has fewer replies than samples, or none. Raises `BatchError`.
+        """
+
+
 class TeacherError(Exception):
     """The teacher cannot be asked at all: what is wrong and what to do, in one or two sentences for the user.
 
     Answers that are blocked, cut or malformed are no errors but replies.
     """
+
+
+class BatchError(TeacherError):
+    """A job ended without answers, or is not there any more: its questions are still to be asked."""
 
 
 class QuotaError(TeacherError):
