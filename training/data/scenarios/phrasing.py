@@ -81,7 +81,7 @@ def fill(pieces: list[str | Slot], said: Mapping[str, Said]) -> str:
         behind = pieces[position + 1] if position + 1 < len(pieces) else ""
         glued = _GLUED_BEFORE.search(text) or (isinstance(behind, str) and _GLUED_AFTER.match(behind))
         words = said[piece.name].glued if glued else said[piece.name].text
-        if text[-1:] in "$€£" and re.fullmatch(r"[\d,]+\.\d", words):  # $376.9 is no way to write money
+        if text.endswith(("$", "€", "£")) and re.fullmatch(r"[\d,]+\.\d", words):  # $376.9 is no way to write money
             words += "0"
         if re.search(r"\bon $", text, re.IGNORECASE) and _NO_ON.match(words):
             text = text[:-3]
