@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from training.config import ModelConfig, TrainConfig
 from training.network import Encoder, Network
@@ -17,11 +20,24 @@ from training.optimizer import Optimizers
 
 @dataclass
 class Progress:
-    """How far a run is: steps taken, seconds spent on them (over all its interruptions), and what was measured."""
+    """How far a run is: steps taken, seconds spent on them (over all its interruptions), and what was measured.
+
+    Of a run with `TrainConfig.patience`: `lowest` held-out loss so far and `best`, the weights that had it; how many
+    measurements it `waited` since; and `end`, the share of the planned run after which it ends.
+    """
 
     step: int = 0
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+    lowest: float = math.inf
+    best: dict[str, Tensor] = field(default_factory=dict)
+    waited: int = 0
+    end: float = 1.0
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Progress:
+        """That of a checkpoint; one from before there was patience has none."""
+        return cls(**{f.name: state[f.name] for f in fields(cls) if f.name in state})
 
 
 def save_checkpoint(
@@ -52,10 +68,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def load_network(path: Path) -> Network:
-    """The network of a checkpoint, in evaluation mode."""
+    """The network of a checkpoint, in evaluation mode: its best weights, of a run that kept them."""
     state = load_checkpoint(path)
     network = Network(ModelConfig(**state["model_config"]))
-    network.load_state_dict(state["network"])
+    network.load_state_dict(Progress.of(state).best or state["network"])
     return network.eval()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from training.data.cli import ARTIFACT, RUNS, SHARDS, data
+from training.distil.cli import distil
 
 
 def train(argv: Sequence[str]) -> int:
@@ -48,6 +49,8 @@ def train(argv: Sequence[str]) -> int:
     from training.train import train as run
 
     shards, folder, init, size = (options.pop(name) for name in ("shards", "run", "init", "size"))
+    if options["time_limit"]:
+        options["steps"] = 0
 
     def start() -> None:
         vocab_size = Tokenizer.load(shards / "tokenizer.json").vocab_size
@@ -269,6 +272,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "export": export,
     "eval": evaluate,
     "calibrate": calibrate,
+    "distil": distil,
     "params": params,
 }
 

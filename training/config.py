@@ -57,16 +57,17 @@ class ModelConfig:
 class TrainConfig:
     """Settings of one training run."""
 
-    steps: int = 10_000
-    time_limit: float = 0.0  # minutes of training after which the run ends, instead of `steps`; 0 for no limit
+    steps: int = 10_000  # 0 for no limit
+    time_limit: float = 0.0  # minutes of training; 0 for no limit. A run with both limits ends at the first
     rows: int = 64  # examples per micro-batch
     accumulate: int = 1  # micro-batches per step, shared out among the processes
-    candidates: int = 4  # tools among which a training example is routed, the right one included
+    candidates: int = 4  # tools among which a training example is routed, the right one included, if it is not closed
     optimizer: Literal["adamw", "muon"] = "adamw"  # Muon, if chosen, moves the matrices inside the layers only
     decoder_lr: float = 1e-3
     encoder_lr: float = 2e-4
     warmup: int = 200
     decay: float = 0.3  # the last share of the run, over which the rate falls to zero (warmup-stable-decay)
+    patience: int = 0  # measurements without a lower held-out loss after which decay begins; 0: the last weights count
     weight_decay: float = 0.05
     grad_clip: float = 1.0
     contrastive_weight: float = 0.2

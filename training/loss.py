@@ -21,7 +21,10 @@ CONTRASTIVE_TEMPERATURE = 0.05
 
 
 class Losses(NamedTuple):
-    """Means, in nats: `fill` per counted token, `route` per slot, `contrast` per row; and two accuracies in [0, 1]."""
+    """Means, in nats: `fill` per counted token, `route` per slot, `contrast` per row; and two accuracies in [0, 1].
+
+    A token or slot has its row's weight in the losses. In the accuracies all count alike.
+    """
 
     fill: Tensor
     route: Tensor
@@ -155,7 +158,8 @@ def _route_loss(
     scores = route_scores(network, batch, memory, query, tool, fill)
     slots = scores[batch.route_index.clamp(min=0)].masked_fill(batch.route_index == NO_TOOL, MASKED)  # [R, C+1]
     accuracy = (slots.argmax(-1) == batch.route_target).float().mean()
-    return F.cross_entropy(slots, batch.route_target), accuracy
+    row = torch.cat([r.row for r in batch.routes])[batch.route_index[:, -1]]  # NONE is a candidate of every slot
+    return _weighted_cross_entropy(slots, batch.route_target, batch.row_weight[row]), accuracy
 
 
 def route_scores(
@@ -208,7 +212,9 @@ def _fill_loss(
     vocab = (-F.cross_entropy(decoder.vocab_logits(states), batch.target[counted], reduction="none")).exp()
     probability = gates[:, 0] * vocab + gates[:, 1] * torch.cat(exact) + gates[:, 2] * torch.cat(twin)
     accuracy = (probability > 0.5).float().mean()
-    return -(probability + 1e-9).log().mean(), accuracy
+    shares = zip(batch.decoder.rows(batch.row_weight), batch.decoder.shapes, strict=True)
+    weight = torch.cat([w[:, None].expand(shape).flatten() for w, shape in shares])[counted]
+    return _weighted_mean(-(probability + 1e-9).log(), weight), accuracy
 
 
 def coverage(scores: Tensor, same: Tensor, call_start: Tensor) -> tuple[Tensor, Tensor]:
@@ -234,7 +240,17 @@ def _contrastive_loss(batch: Batch, query: Tensor, tool: Tensor) -> Tensor:
     scores = (query[rows] @ tool.T) / CONTRASTIVE_TEMPERATURE
     sibling = batch.row_group[rows][:, None] == batch.tool_group[None]
     sibling[torch.arange(len(positive), device=positive.device), positive] = False
-    return F.cross_entropy(scores.masked_fill(sibling, MASKED), positive)
+    return _weighted_cross_entropy(scores.masked_fill(sibling, MASKED), positive, batch.row_weight[rows])
+
+
+def _weighted_mean(losses: Tensor, weight: Tensor) -> Tensor:
+    return (losses * weight).sum() / weight.sum()
+
+
+def _weighted_cross_entropy(scores: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """scores [n, C], target and weight [n] -> the weighted mean. With weights of 1, `F.cross_entropy` to the last bit:
+    the operator that makes its mean adds up in an order of its own, and so does this."""
+    return F.nll_loss(scores.log_softmax(-1) * weight[:, None], target, reduction="sum") / weight.sum()
 
 
 def anchor_loss(pooled: Tensor, reference: Encoder, batch: Batch) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -36,7 +36,13 @@ LOG_EVERY = 20
 
 
 def train(
-    shards: Path, run: Path, config: TrainConfig, model_config: ModelConfig | None = None, init: str = "minilm"
+    shards: Path,
+    run: Path,
+    config: TrainConfig,
+    model_config: ModelConfig | None = None,
+    init: str = "minilm",
+    draw_batches: Callable[..., Iterator[Batch]] = training_batches,
+    draw_validation: Callable[..., Iterator[Batch]] | None = None,
 ) -> Network:
     """Train to the end of `config`, leaving `checkpoint.pt`, `history.jsonl` and `loss.png` in `run`.
 
@@ -45,15 +51,28 @@ def train(
         run: this run's folder; a checkpoint in it is resumed, with the same batches as if never interrupted.
         init: "minilm", "random", or the path of an artifact folder, a checkpoint or a safetensors file with network
             weights. Not looked at on resume.
+        draw_batches, draw_validation: the batches to learn from and those to measure on, called like `training_batches`
+            and `validation_batches`, which it is by default.
+
+    Returns the network as it is at the end or, with `config.patience`, as it was when its held-out loss was lowest.
     """
     load_description(shards)
     keep_freed_memory()
     with join_world() as world:
-        return _train(world, shards, run, config, model_config, init)
+        return _train(
+            world, shards, run, config, model_config, init, draw_batches, draw_validation or validation_batches
+        )
 
 
 def _train(
-    world: World, shards: Path, run: Path, config: TrainConfig, model_config: ModelConfig | None, init: str
+    world: World,
+    shards: Path,
+    run: Path,
+    config: TrainConfig,
+    model_config: ModelConfig | None,
+    init: str,
+    draw_batches: Callable[..., Iterator[Batch]],
+    draw_validation: Callable[..., Iterator[Batch]],
 ) -> Network:
     share = world.share(config.accumulate)
     tokenizer = Tokenizer.load(shards / "tokenizer.json")
@@ -75,10 +94,10 @@ def _train(
         network.load_state_dict(state["network"])
         reference.load_state_dict(state["reference"])
         optimizer.load_state_dict(state["optimizer"])
-        progress = Progress(state["step"], state["seconds"], state["history"])
+        progress = Progress.of(state)
         del state
     twins = torch.from_numpy(tokenizer.twins).to(world.device)
-    validation = [b.to(world.device) for b in validation_batches(heldout, tools, config)] if world.leads else []
+    validation = [b.to(world.device) for b in draw_validation(heldout, tools, config)] if world.leads else []
     meter = Meter(matmul_peak(world.device, torch.bfloat16 if config.precision == "bf16" else torch.float32))
     if world.leads:
         run.mkdir(parents=True, exist_ok=True)
@@ -86,17 +105,18 @@ def _train(
 
     # This process's micro-batches: of the run's one sequence, every `world.size`-th.
     first = progress.step * config.accumulate + world.rank
-    batches = training_batches(
-        examples, tools, config.rows, config.candidates, config.seed, start=first, stride=world.size
-    )
+    batches = draw_batches(examples, tools, config.rows, config.candidates, config.seed, start=first, stride=world.size)
+    if config.patience and world.leads and not progress.best:
+        watch(progress, evaluate(network, validation, twins, config), network, config)
     begun = time.monotonic() - progress.seconds
     last_saved = time.monotonic()
     recent: list[Tensor] = []
     network.train()
     meter.restart()
     done = done_share(progress, config)
-    total = None if config.time_limit else config.steps
-    with tqdm(total=total, initial=progress.step, unit="step", dynamic_ncols=True, disable=not world.leads) as bar:
+    with tqdm(
+        total=config.steps or None, initial=progress.step, unit="step", dynamic_ncols=True, disable=not world.leads
+    ) as bar:
         while done < 1.0:
             factor = set_learning_rate(optimizer, progress.step, done, config)
             optimizer.zero_grad()
@@ -124,7 +144,10 @@ def _train(
                     f"{row['tflops']:.2f} TFLOP/s ({row['utilisation']:.0%})"
                 )
                 if progress.step % config.eval_every < LOG_EVERY or done >= 1.0:
-                    row |= {f"heldout_{k}": v for k, v in evaluate(network, validation, twins, config).items()}
+                    measured = evaluate(network, validation, twins, config)
+                    row |= {f"heldout_{k}": v for k, v in measured.items()}
+                    if config.patience:
+                        watch(progress, measured, network, config)
                     bar.write(" ".join(f"{k}={v:.4g}" for k, v in row.items()))
                 progress.history.append(row)
                 write_history(run / "history.jsonl", progress.history)
@@ -132,8 +155,12 @@ def _train(
                     save_checkpoint(checkpoint, network, reference, optimizer, progress, config)
                     plot_history(run / "loss.png", progress.history)
                     last_saved = time.monotonic()
+            progress.end = world.agree(progress.end)
+            done = done_share(progress, config)
             recent = []
             meter.restart()
+    if progress.best:
+        network.load_state_dict(progress.best)
     return network.eval()
 
 
@@ -156,10 +183,28 @@ def initialise(network: Network, tokenizer: Tokenizer, init: str) -> None:
 
 
 def done_share(progress: Progress, config: TrainConfig) -> float:
-    """How much of the run is over, 0 to 1 or a little beyond: of its time if that is limited, else of its steps."""
-    if config.time_limit:
-        return progress.seconds / (60 * config.time_limit)
-    return progress.step / config.steps
+    """How much of the run is over, 0 to 1 or a little beyond, by the limit that is nearer. ValueError without one."""
+    shares = [progress.seconds / (60 * config.time_limit)] if config.time_limit else []
+    shares += [progress.step / config.steps] if config.steps else []
+    if not shares:
+        raise ValueError("a run needs a number of steps or a time limit")
+    return max(shares) / progress.end
+
+
+def watch(progress: Progress, measured: dict[str, float], network: Network, config: TrainConfig) -> None:
+    """Remember the weights whenever the held-out loss, fill and route, is the lowest so far.
+
+    When it has not been so for `config.patience` measurements, shorten the run such that its decay begins now: the loss
+    still falls while the rate does, which stopping at once would forgo.
+    """
+    loss = measured["fill"] + measured["route"]
+    if loss < progress.lowest:
+        progress.lowest, progress.waited, progress.best = loss, 0, copy.deepcopy(network.state_dict())
+        return
+    progress.waited += 1
+    done = done_share(progress, config)
+    if progress.waited >= config.patience and progress.end == 1.0 and done < 1.0 - config.decay:
+        progress.end = done / (1.0 - config.decay)
 
 
 def backward(network: Network, reference: Encoder, batch: Batch, twins: Tensor, config: TrainConfig) -> Tensor:

@@ -12,7 +12,7 @@ from model.types import Tool
 from tests.artifact import EMAIL, PING, TABLE, WEATHER, tokenizer, tool, user
 from training.data.example import Call, Example
 from training.data.packing import Packed
-from training.data.prepare import PrepareConfig, _Encoder
+from training.data.prepare import ExampleEncoder, PrepareConfig
 from training.data.shards import ExampleTable, ToolTable, save_description, save_examples, save_tools
 
 CITIES = ("Paris", "Springfield", "San Francisco", "New York", "Zurich", "Friday", "Daft Punk")
@@ -52,7 +52,7 @@ def examples(count: int, seed: int) -> list[Example]:
 
 
 def encode(made: Sequence[Example]) -> tuple[ExampleTable, ToolTable]:
-    encoder = _Encoder(tokenizer(), PrepareConfig())
+    encoder = ExampleEncoder(tokenizer(), PrepareConfig())
     table = encoder.encode(made, "train")
     assert len(table) == len(made), encoder.counts
     return table, encoder.tool_table()
@@ -61,7 +61,7 @@ def encode(made: Sequence[Example]) -> tuple[ExampleTable, ToolTable]:
 def write_shards(folder: Path, train: Sequence[Example], heldout: Sequence[Example]) -> Path:
     """A folder as `bodkin data prepare` leaves it."""
     folder.mkdir(parents=True)
-    encoder = _Encoder(tokenizer(), PrepareConfig())
+    encoder = ExampleEncoder(tokenizer(), PrepareConfig())
     save_examples(folder, "train", encoder.encode(train, "train"))
     save_examples(folder, "heldout", encoder.encode(heldout, "heldout"))
     save_tools(folder, encoder.tool_table())

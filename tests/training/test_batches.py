@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -22,12 +22,14 @@ from training.data.batches import (  # noqa: E402
     CONVERSATION,
     NO_TOOL,
     NOBODY,
+    RIVALS,
     Batch,
     build_batch,
     epoch_batches,
     training_batches,
 )
 from training.data.example import Call  # noqa: E402
+from training.data.shards import ExampleTable, ToolTable  # noqa: E402
 
 MADE = corpus.examples(70, seed=0)
 EXAMPLES, TOOLS = corpus.encode(MADE)
@@ -274,6 +276,66 @@ def test_some_rows_bring_a_listed_tool_along(monkeypatch: pytest.MonkeyPatch) ->
     assert 6 < brought() < 30
     monkeypatch.setattr(batches, "WITH_OTHER", 0.0)
     assert brought() == 0
+
+
+MANY = [tool(f"tool_{i}", f"Do {i}.", ("n",), n={"type": "integer"}) for i in range(40)]
+
+
+def closed_examples(*called: tuple[int, ...]) -> tuple[ExampleTable, ToolTable]:
+    """An example for each tuple of called tools, all `MANY` on offer: the higher a tool's number, the easier it is."""
+    made = [
+        corpus.example("mine", f"do it {k}", MANY, *(Call(f"tool_{i}", {"n": k}) for i in chosen))
+        for k, chosen in enumerate(called)
+    ]
+    examples, tools = corpus.encode(made)
+    return replace(examples, closed=np.ones(len(made), np.bool_)), replace(tools, group=np.arange(len(tools.ids)))
+
+
+def test_a_closed_row_always_has_its_tools_and_the_hardest_rivals_of_the_batch() -> None:
+    examples, tools = closed_examples(*[(i,) for i in range(20)], (30, 31), (), (39,))
+    indices = np.arange(len(examples))
+    most, brought = 0, Counter[str]()
+    for seed in range(40):
+        batch = build_batch(examples, tools, indices, CANDIDATES, np.random.default_rng(seed))
+        names = tool_names(batch)
+        most = max(most, len(names))
+        for row, chosen in enumerate([*[(i,) for i in range(20)], (30, 31), (), (39,)]):
+            called = {f"tool_{i}" for i in chosen}
+            found = slots(batch, row)
+            assert [right for _, _, right in found] == [*(f"tool_{i}" for i in chosen), None]  # never withheld
+            candidates = [c for c in found[0][1] if c is not None]
+            assert called <= set(candidates)
+            assert len(candidates) == 1 + RIVALS
+            rivals = sorted(set(candidates) - called, key=lambda name: int(name[5:]))
+            inside = sorted(set(names) - called, key=lambda name: int(name[5:]))
+            kept = len(rivals) - 2  # all but those that the row itself brought
+            assert rivals[:kept] == inside[:kept]
+            brought.update(rivals[kept:])
+    assert most <= 23 + 1 + 2 * 23 and most < 40  # a batch does not encode all that is on offer
+    assert {f"tool_{i}" for i in range(25, 40)} <= set(brought)  # but each of them competes at times
+
+
+def test_few_tools_on_offer_are_all_candidates() -> None:
+    made = [corpus.example("mine", "do it", MANY[:3], Call("tool_1", {"n": 1}))] * 2
+    examples, tools = corpus.encode(made)
+    examples = replace(examples, closed=np.ones(2, np.bool_))
+    batch = build_batch(examples, tools, np.arange(2), CANDIDATES, np.random.default_rng(0))
+    assert {"tool_1", None} <= set(slots(batch, 0)[0][1]) <= {"tool_0", "tool_1", "tool_2", None}
+
+
+def test_tools_called_together_are_not_held_against_each_other() -> None:
+    """All tools of a closed row's batch are, by the contrastive term: it leaves out what calls two."""
+    examples, tools = closed_examples((1,), (2, 3), (4, 4), ())
+    batch = build_batch(examples, tools, np.arange(4), CANDIDATES, np.random.default_rng(0))
+    assert [p if p == NO_TOOL else tool_names(batch)[p] for p in batch.positive.tolist()] == [
+        "tool_1", NO_TOOL, "tool_4", NO_TOOL,
+    ]  # fmt: skip
+
+
+def test_rows_have_their_examples_weights() -> None:
+    weight = np.linspace(0.2, 1.0, 70, dtype=np.float32)
+    batch = build_batch(replace(EXAMPLES, weight=weight), TOOLS, np.array([3, 60, 9]), 3, np.random.default_rng(0))
+    assert batch.row_weight.tolist() == weight[[3, 60, 9]].tolist()
 
 
 def test_groups_and_first_calls() -> None:

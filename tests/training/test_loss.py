@@ -11,6 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import torch.nn.functional as F  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from model.decoder import Decoder  # noqa: E402
@@ -344,6 +345,44 @@ def test_a_batch_has_the_mean_of_its_rows(no_dice: None) -> None:
     for name, weights in (("fill", tokens), ("fill_accuracy", tokens), ("route", slots), ("route_accuracy", slots)):
         expected = np.average([float(getattr(x, name)) for x in each], weights=weights)
         assert float(getattr(together, name)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_weights_of_one_change_no_bit(batch: Batch) -> None:
+    """Against the plain means of `torch`, as they were before rows had weights: losses and gradients."""
+    assert batch.row_weight.tolist() == [1.0] * ROWS
+    weighted, _ = compute_losses(network(), batch, TWINS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.loss._weighted_mean", lambda losses, weight: losses.mean())
+        patch.setattr(
+            "training.loss._weighted_cross_entropy", lambda scores, target, _: F.cross_entropy(scores, target)
+        )
+        plain, _ = compute_losses(network(), batch, TWINS)
+    assert [float(x.detach()) for x in weighted] == [float(x.detach()) for x in plain]
+    for term in TERMS:
+        ours, theirs = (gradients(getattr(x, term), keep=True) for x in (weighted, plain))
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+@torch.no_grad()
+def test_a_row_counts_by_its_weight(no_dice: None) -> None:
+    """Each of its tokens and slots does; a row twice as heavy is that row twice. Accuracies count rows alike."""
+    indices = [i for i in range(9) if len(EXAMPLES.call_tools[i])]
+    weight = np.linspace(0.1, 2.0, len(indices), dtype=np.float32)
+    whole = make_batch(indices, candidates=1)
+    plain, _ = compute_losses(network(), whole, TWINS)
+    together, _ = compute_losses(network(), replace(whole, row_weight=torch.from_numpy(weight)), TWINS)
+    alone = [make_batch([i], candidates=1) for i in indices]
+    each = [compute_losses(network(), b, TWINS)[0] for b in alone]
+    tokens, slots = [int(b.free.sum()) for b in alone], [len(b.route_target) for b in alone]
+    for name, counts in (("fill", tokens), ("route", slots)):
+        expected = np.average([float(getattr(x, name)) for x in each], weights=counts * weight)
+        assert float(getattr(together, name)) == pytest.approx(expected, rel=1e-4)
+        assert float(getattr(together, name)) != pytest.approx(float(getattr(plain, name)), rel=1e-3)
+    assert together[3:] == plain[3:]
+    # Of the contrastive term, which depends on the company, by itself: one row after the other has all of the weight.
+    single = torch.eye(len(indices))
+    shares = [float(compute_losses(network(), replace(whole, row_weight=w), TWINS)[0].contrast) for w in single]
+    assert float(together.contrast) == pytest.approx(np.average(shares, weights=weight), rel=1e-4)
 
 
 def test_coverage_by_hand() -> None:

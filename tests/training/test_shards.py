@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from training.data.shards import (
     ExampleTable,
     Ragged,
     ToolTable,
+    joined,
     load_description,
     load_examples,
     load_sources,
@@ -48,6 +50,8 @@ def table(calls: list[list[int]]) -> ExampleTable:
         sources=("sgd", "été"),
         group=np.arange(len(calls)) // 2,
         family=70_000 + np.arange(len(calls)),
+        weight=(1 + np.arange(len(calls), dtype=np.float32)) / 4,
+        closed=np.arange(len(calls)) % 3 == 0,
     )
 
 
@@ -122,3 +126,47 @@ def test_another_prompt_format_is_refused(folder: Path) -> None:
     (folder / "shards.json").write_text(json.dumps({**description, "prompt_format": 99}))
     with pytest.raises(ValueError, match="prompt format 99.* prepare it again"):
         load_description(folder)
+
+
+def test_weights_and_closed_rows_are_kept(tmp_path: Path) -> None:
+    written = table([[1], [2], [], [3]])
+    save_examples(tmp_path, "train", written)
+    read = load_examples(tmp_path, "train")
+    assert read.weight.tolist() == [0.25, 0.5, 0.75, 1.0]
+    assert read.weight.dtype == np.float32
+    assert read.closed.tolist() == [True, False, False, True]
+    some = read.where(np.array([False, True, False, True]))
+    assert (some.weight.tolist(), some.closed.tolist()) == ([0.5, 1.0], [False, True])
+
+
+def test_shards_from_before_there_were_weights(tmp_path: Path) -> None:
+    save_examples(tmp_path, "train", table([[1], [2]]))
+    with np.load(tmp_path / "train.npz") as z:
+        old = {name: z[name] for name in z.files if name not in ("weight", "closed")}
+    np.savez_compressed(tmp_path / "train.npz", **old)
+    read = load_examples(tmp_path, "train")
+    assert read.weight.tolist() == [1.0, 1.0]
+    assert read.weight.dtype == np.float32
+    assert read.closed.tolist() == [False, False]
+
+
+def test_two_folders_in_one(tmp_path: Path) -> None:
+    """What pointed at a tool, a group or a source points at the same one."""
+    tools = ToolTable(Ragged.pack([[4, 9], [4, 8, 7]], np.uint16), np.array([2, 1]), np.array([0, 3]))
+    more = ToolTable(Ragged.pack([[5], [6, 6]], np.uint16), np.array([1, 2]), np.array([1, 0]))
+    first, second = table([[1], [], [0, 1]]), replace(table([[1, 0], [0]]), sources=("third", "fourth"))
+    examples, both = joined((first, tools), (second, more))
+    assert lists(both.ids) == [[4, 9], [4, 8, 7], [5], [6, 6]]
+    assert both.head.tolist() == [2, 1, 1, 2]
+    assert both.group.tolist() == [0, 3, 5, 4]  # 3 is the largest of the first folder's groups
+    assert lists(examples.call_tools) == [[1], [], [0, 1], [3, 2], [2]]
+    assert lists(examples.others)[:3] == lists(first.others)
+    assert lists(examples.others)[3:] == [[40_002, 2], [40_002, 3]]
+    assert lists(examples.arguments) == [*lists(first.arguments), *lists(second.arguments)]
+    assert lists(examples.query) == [*lists(first.query), *lists(second.query)]
+    names = [examples.sources[s] for s in examples.source]
+    assert names == ["sgd", "été", "sgd", "third", "fourth"]
+    assert examples.group.tolist() == [0, 0, 1, 4, 4]
+    assert len(set(examples.family.tolist())) == 5
+    save_examples(tmp_path, "train", examples)  # and it can be stored
+    assert lists(load_examples(tmp_path, "train").call_tools) == lists(examples.call_tools)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import random
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,10 +26,12 @@ from training import train as module  # noqa: E402
 from training.artifact import artifact_network  # noqa: E402
 from training.checkpoint import Progress, load_checkpoint, load_network, save_checkpoint  # noqa: E402
 from training.config import ModelConfig, TrainConfig  # noqa: E402
+from training.data.batches import Batch, training_batches  # noqa: E402
 from training.data.example import Call, Example  # noqa: E402
+from training.data.shards import ExampleTable, ToolTable  # noqa: E402
 from training.network import Network  # noqa: E402
 from training.optimizer import Optimizers, make_optimizer, set_learning_rate  # noqa: E402
-from training.train import initialise, train, update  # noqa: E402
+from training.train import done_share, initialise, train, update, validation_batches  # noqa: E402
 
 CONFIG = TrainConfig(
     steps=160, rows=16, candidates=2, decoder_lr=3e-3, encoder_lr=3e-3, warmup=10, eval_every=160, anchor_weight=0.0
@@ -169,7 +173,7 @@ class Clock:
 
 def test_a_time_limit_ends_the_run_on_time(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A minute, at a second a step and then, resumed, at two: the rate follows the time, not the steps."""
-    config = replace(CONFIG, time_limit=1.0, steps=5, rows=4, warmup=4, decay=0.5, checkpoint_minutes=0)
+    config = replace(CONFIG, time_limit=1.0, steps=0, rows=4, warmup=4, decay=0.5, checkpoint_minutes=0)
     clock, factors, pace = Clock(), {}, [1.0]
     monkeypatch.setattr(module, "time", clock)
 
@@ -279,3 +283,112 @@ def test_a_run_starts_from_an_artifact(tmp_path: Path) -> None:
     assert all(torch.equal(tensor, expected[name]) for name, tensor in network.state_dict().items())
     with pytest.raises(ValueError, match="does not fit this network"):
         initialise(Network(replace(network.config, feed_forward=48)), tokenizer(), str(folder))
+
+
+class Measured:
+    """Stands in for `evaluate`: gives a held-out loss after the other, and remembers the weights that each was of."""
+
+    def __init__(self, *losses: float) -> None:
+        self.losses = list(losses)
+        self.weights: list[dict[str, torch.Tensor]] = []
+
+    def __call__(self, network: Network, *_: object) -> dict[str, float]:
+        self.weights.append(copy.deepcopy(network.state_dict()))
+        loss = self.losses[len(self.weights) - 1]
+        return {"fill": 0.75 * loss, "route": 0.25 * loss, "fill_accuracy": 0.0, "route_accuracy": 0.0, "contrast": 0.0}
+
+
+def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+PATIENT = replace(
+    CONFIG, steps=200, rows=4, warmup=1, decay=0.25, patience=2, eval_every=20, precision="fp32", checkpoint_minutes=0
+)
+
+
+def test_patience_keeps_the_best_weights_and_begins_the_decay(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best is at step 20; two worse ones later the rate falls, for a third of the steps so far."""
+    factors = {}
+
+    def rate(optimizer: Optimizers, step: int, done: float, config: TrainConfig) -> float:
+        factors[step] = set_learning_rate(optimizer, step, done, config)
+        return factors[step]
+
+    measured = Measured(5.0, 3.0, 3.5, 3.0, 3.25)
+    monkeypatch.setattr(module, "evaluate", measured)
+    monkeypatch.setattr(module, "set_learning_rate", rate)
+    network = train(shards, tmp_path, PATIENT, TINY, init="random")
+    rows = history(tmp_path)
+    assert [row["step"] for row in rows] == [20, 40, 60, 80]
+    assert [factors[step] for step in (1, 59, 60, 70, 79)] == pytest.approx([1.0, 1.0, 1.0, 0.5, 0.05])
+    assert len(measured.weights) == 5
+    assert equal(network.state_dict(), measured.weights[1])
+    assert equal(load_network(tmp_path / "checkpoint.pt").state_dict(), measured.weights[1])
+    assert not equal(measured.weights[1], measured.weights[-1])
+
+
+def test_a_lower_loss_in_the_decay_is_taken(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = Measured(5.0, 3.0, 3.5, 3.0, 2.0)
+    monkeypatch.setattr(module, "evaluate", measured)
+    network = train(shards, tmp_path, PATIENT, TINY, init="random")
+    assert equal(network.state_dict(), measured.weights[4])
+
+
+def test_what_training_does_not_improve_stays_as_it_was(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = Measured(1.0, 2.0, 2.0, 2.0)
+    monkeypatch.setattr(module, "evaluate", measured)
+    network = train(shards, tmp_path, PATIENT, TINY, init="random")
+    assert equal(network.state_dict(), measured.weights[0])
+    assert history(tmp_path)[-1]["step"] == 54  # two measurements of no use at 20 and 40, and a third of that for decay
+
+
+def test_patience_outlasts_a_kill(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run forgets neither the best weights nor how long it has waited."""
+    monkeypatch.setattr(module, "evaluate", Measured(5.0, 3.0, 3.5, 3.0, 3.25))
+    whole = train(shards, tmp_path / "whole", PATIENT, TINY, init="random")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "evaluate", Measured(5.0, 3.0, 3.5))
+        kill_after(patch, 50)
+        with pytest.raises(Killed):
+            train(shards, tmp_path / "killed", PATIENT, TINY, init="random")
+    monkeypatch.setattr(module, "evaluate", Measured(3.0, 3.25))
+    resumed = train(shards, tmp_path / "killed", PATIENT, TINY, init="random")
+    assert [untimed(row) for row in history(tmp_path / "whole")] == [
+        untimed(row) for row in history(tmp_path / "killed")
+    ]
+    assert equal(whole.state_dict(), resumed.state_dict())
+
+
+def test_the_nearer_of_two_limits_ends_a_run() -> None:
+    both = replace(CONFIG, steps=100, time_limit=2.0)
+    assert done_share(Progress(step=50, seconds=30.0), both) == 0.5
+    assert done_share(Progress(step=50, seconds=90.0), both) == 0.75
+    assert done_share(Progress(step=50, seconds=90.0), replace(both, steps=0)) == 0.75
+    assert done_share(Progress(step=50, seconds=90.0), replace(both, time_limit=0.0)) == 0.5
+    assert done_share(Progress(step=50, end=0.8), replace(both, time_limit=0.0)) == 0.625
+    with pytest.raises(ValueError, match="steps or a time limit"):
+        done_share(Progress(), replace(both, steps=0, time_limit=0.0))
+
+
+def test_batches_and_measurements_of_ones_own(shards: Path, tmp_path: Path) -> None:
+    """Asked for what is to come, with the run's settings."""
+    asked: list[tuple[object, ...]] = []
+
+    def drawn(examples: ExampleTable, tools: ToolTable, *settings: object, **places: int) -> Iterator[Batch]:
+        asked.append((*settings, places))
+        yield from training_batches(examples, tools, *settings, **places)  # type: ignore[arg-type]
+
+    def measured(heldout: ExampleTable, tools: ToolTable, config: TrainConfig) -> Iterator[Batch]:
+        asked.append((len(heldout),))
+        yield from validation_batches(heldout, tools, config)
+
+    config = replace(CONFIG, steps=20, rows=4)
+    train(shards, tmp_path / "own", config, TINY, init="random", draw_batches=drawn, draw_validation=measured)
+    assert asked == [(32,), (4, 2, 0, {"start": 0, "stride": 1})]
+    run(shards, tmp_path / "default", config)
+    assert [untimed(r) for r in history(tmp_path / "own")] == [untimed(r) for r in history(tmp_path / "default")]

@@ -28,6 +28,7 @@ IRRELEVANT = 0.1  # share of rows whose right tool is withheld, so that NONE is 
 END_RIVALS = 2  # candidate tools behind the last call, where NONE is right
 NEAR = 3  # at most so many further listed tools among a row's candidates
 WITH_OTHER = 0.3  # share of rows that bring a listed tool along beside those they call
+RIVALS = 7  # tools among which a closed row is routed, beside the right one: as many as the engine scores
 CHUNK = 6  # examples of one family that are kept together in a batch
 ROUTE_SHRINK = 0.5  # as `packing.SHRINK`: padding of sources costs route rows little, a bucket more costs calls
 ANCHORS = 8  # conversations on which the encoder is held near its start; a sample is enough for a soft hold
@@ -73,7 +74,7 @@ class Batch:
     [R, C+1] says where each slot's candidates are among all of them in that order (NO_TOOL pads), NONE last;
     `route_target` [R] which of them is right. `positive` [B]: the first called tool among the M, or NO_TOOL;
     `tool_group` [M], `row_group` [B] families. `anchor_ids`, `anchor_pool` [ANCHORS, T]: the first conversations,
-    padded.
+    padded. `row_weight` [B]: how much each row counts in the losses.
     """
 
     texts: Packed
@@ -93,6 +94,7 @@ class Batch:
     row_group: Tensor
     anchor_ids: Tensor
     anchor_pool: Tensor
+    row_weight: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on `device`."""
@@ -160,12 +162,21 @@ def training_batches(
 def build_batch(
     examples: ExampleTable, tools: ToolTable, indices: npt.NDArray[np.int64], candidates: int, rng: np.random.Generator
 ) -> Batch:
-    """Choose every row's candidates and lay the decoder tokens out."""
+    """Choose every row's candidates and lay the decoder tokens out.
+
+    A closed row is routed among tools that it lists: those that it calls, two that it brings along, and the hardest of
+    those that other rows brought. So a batch encodes a few tools a row, however many are on offer. The right one is
+    never withheld, since another might be right then.
+    """
     wanted: list[list[int]] = []  # the tools a row brings into the batch, called ones first
     listed: list[list[int]] = []
     for i in indices:
         called = list(dict.fromkeys(examples.call_tools[i].tolist()))
         others = [t for t in examples.others[i].tolist() if t not in called]
+        if examples.closed[i]:
+            wanted.append([*called, *_brought(others, rng)])
+            listed.append(others)
+            continue
         # Where no call is right, the first listed tool is the one that comes closest.
         first = [] if called else others[:1]
         rng.shuffle(others)
@@ -179,14 +190,18 @@ def build_batch(
         # Unlisted tools of the request's family may be right as well, so they are no distractors; the listed ones that
         # other rows brought along are, and the harder ones.
         near = [t for t in others if t in local and t not in row]
-        row = list(dict.fromkeys([*row, *near[: rng.integers(NEAR + 1)]]))
-        groups = {int(tools.group[t]) for t in row} | {int(examples.group[i])}
-        strangers = [t for t in rng.permutation(table)[: 4 * candidates].tolist() if int(tools.group[t]) not in groups]
         calls = _calls(examples, i)
-        if calls and rng.random() < IRRELEVANT:
-            row = [t for t in row if t not in {t for t, _, _ in calls}]
-            calls = []
-        chosen = [*row, *strangers][: max(candidates, len({t for t, _, _ in calls}))]
+        most = candidates
+        if examples.closed[i]:
+            rivals, most = near, 1 + RIVALS
+        else:
+            row = list(dict.fromkeys([*row, *near[: rng.integers(NEAR + 1)]]))
+            groups = {int(tools.group[t]) for t in row} | {int(examples.group[i])}
+            rivals = [t for t in rng.permutation(table)[: 4 * candidates].tolist() if int(tools.group[t]) not in groups]
+            if calls and rng.random() < IRRELEVANT:
+                row = [t for t in row if t not in {t for t, _, _ in calls}]
+                calls = []
+        chosen = [*row, *rivals][: max(most, len({t for t, _, _ in calls}))]
         layouts.append(_Layout(sorted(local[t] for t in chosen), [(local[t], a, f) for t, a, f in calls]))
 
     queries = [examples.query[i] for i in indices]
@@ -197,7 +212,7 @@ def build_batch(
     pool = np.zeros(len(texts.ids), np.float32)
     for start, (head, end) in zip(texts.start.tolist(), [*pools, *heads], strict=True):
         pool[start + head : start + end] = 1.0
-    positives = [local[int(examples.call_tools[i][0])] if len(examples.call_tools[i]) else NO_TOOL for i in indices]
+    positives = [_positive(examples, i, local) for i in indices]
     tool_group = torch.from_numpy(tools.group[table])
     row_group = torch.tensor([int(tool_group[p]) if p != NO_TOOL else NO_TOOL for p in positives])
     anchor_ids, anchor_pool = pad_prompts(queries[:ANCHORS], pools[:ANCHORS])
@@ -211,7 +226,26 @@ def build_batch(
         row_group=row_group,
         anchor_ids=anchor_ids,
         anchor_pool=anchor_pool,
+        row_weight=torch.from_numpy(examples.weight[indices]),
     )
+
+
+def _brought(others: list[int], rng: np.random.Generator) -> list[int]:
+    """Of a closed row's other tools, hardest first: one of the hardest, and one of all."""
+    if not others:
+        return []
+    return list(dict.fromkeys([others[rng.integers(min(RIVALS, len(others)))], others[rng.integers(len(others))]]))
+
+
+def _positive(examples: ExampleTable, i: int, local: dict[int, int]) -> int:
+    """The tool of the batch that the contrastive term draws example i's conversation to.
+
+    A closed row's term holds all other tools against it: no right one may be among them.
+    """
+    called = examples.call_tools[i]
+    if not len(called) or (examples.closed[i] and len(set(called.tolist())) > 1):
+        return NO_TOOL
+    return local[int(called[0])]
 
 
 def pad_prompts(prompts: Sequence[npt.ArrayLike], pools: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ def prepare(
         yield from compose_scenarios(trained, config.scenarios, config, "training")
 
     statistics = Statistics(KEPT_FOR_PREVIEW, _rng(config, "preview"))
-    encoder = _Encoder(tokenizer, config, gates.drop)
+    encoder = ExampleEncoder(tokenizer, config, gates.drop)
     out.mkdir(parents=True, exist_ok=True)
     save_examples(
         out, "train", encoder.encode((e for e in train() if gates(e, "train") is None), "train", statistics.add)
@@ -325,7 +326,7 @@ class _Row:
     family: int
 
 
-class _Encoder:
+class ExampleEncoder:
     """Turns examples into tables; `drop` hears what does not fit, and why. Tools are numbered across splits."""
 
     def __init__(
@@ -340,11 +341,17 @@ class _Encoder:
         self._families: dict[str, int] = {}
 
     def encode(
-        self, examples: Iterable[Example], split: str, kept: Callable[[Example], None] | None = None
+        self,
+        examples: Iterable[Example],
+        split: str,
+        kept: Callable[[Example], None] | None = None,
+        weights: Iterable[float] | None = None,
     ) -> ExampleTable:
-        """The table of the examples that fit; `kept` hears of each."""
+        """The table of the examples that fit; `kept` hears of each. `weights` has one number an example, if not 1."""
         rows: list[_Row] = []
-        for e in tqdm(examples, desc=f"encoding {split}", unit="example"):
+        weight: list[float] = []
+        weighted = zip(examples, repeat(1.0) if weights is None else weights, strict=weights is not None)
+        for e, counts in tqdm(weighted, desc=f"encoding {split}", unit="example"):
             row = self._row(e)
             if isinstance(row, str):
                 if self.drop:
@@ -353,6 +360,7 @@ class _Encoder:
             if kept:
                 kept(e)
             rows.append(row)
+            weight.append(counts)
         sources = sorted({r.source for r in rows})
         return ExampleTable(
             query=Ragged.pack([r.query for r in rows], np.uint16),
@@ -365,6 +373,8 @@ class _Encoder:
             sources=tuple(sources),
             group=np.array([r.group for r in rows]),
             family=np.array([r.family for r in rows]),
+            weight=np.array(weight, np.float32),
+            closed=np.zeros(len(rows), np.bool_),
         )
 
     def tool_table(self) -> ToolTable:

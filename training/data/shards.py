@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,9 @@ class ExampleTable:
 
     Per example: `query` ids, `pool_start`, the listed other tools `others` (siblings that a candidate set may hold),
     the called tools `call_tools`, `source` (index into `sources`), `group` (as a tool's: the request may be meant for
-    any tool of it, listed or not) and `family` (examples of one family share tools: a group, or one variant of it).
+    any tool of it, listed or not), `family` (examples of one family share tools: a group, or one variant of it), and
+    `weight`, how much the example counts in the losses (float32; 1.0 but for answers that a teacher gave now and then).
+    `closed` says that nothing but the listed tools was on offer, and that `others` has all of them, hardest first.
     Per call, in order: `arguments` ids and their `free` mask (1 where the grammar left a choice); the calls of example
     i begin at `call_tools.offsets[i]`.
     """
@@ -80,6 +82,8 @@ class ExampleTable:
     sources: tuple[str, ...]
     group: npt.NDArray[np.int64]
     family: npt.NDArray[np.int64]
+    weight: npt.NDArray[np.float32]
+    closed: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.query)
@@ -89,7 +93,10 @@ class ExampleTable:
         unknown = set(sources) - set(self.sources)
         if unknown:
             raise ValueError(f"no source {', '.join(sorted(unknown))} in the shards, only {', '.join(self.sources)}")
-        keep = ~np.isin(self.source, [k for k, name in enumerate(self.sources) if name in sources])
+        return self.where(~np.isin(self.source, [k for k, name in enumerate(self.sources) if name in sources]))
+
+    def where(self, keep: npt.NDArray[np.bool_]) -> ExampleTable:
+        """The examples for which `keep` [len(self)] is true, in order."""
         calls = np.repeat(keep, self.call_tools.lengths)
         return ExampleTable(
             query=self.query.where(keep),
@@ -102,6 +109,8 @@ class ExampleTable:
             sources=self.sources,
             group=self.group[keep],
             family=self.family[keep],
+            weight=self.weight[keep],
+            closed=self.closed[keep],
         )
 
 
@@ -139,6 +148,8 @@ def save_examples(folder: Path, split: str, table: ExampleTable) -> None:
         sources=np.array(table.sources),
         group=table.group.astype(np.uint32),
         family=table.family.astype(np.uint32),
+        weight=table.weight.astype(np.float32),
+        closed=table.closed.astype(np.bool_),
         **arrays,
     )
 
@@ -155,6 +166,9 @@ def load_examples(folder: Path, split: str) -> ExampleTable:
             sources=tuple(str(s) for s in z["sources"]),
             group=z["group"].astype(np.int64),
             family=z["family"].astype(np.int64),
+            # Shards from before there were labels of a teacher have neither.
+            weight=z["weight"] if "weight" in z else np.ones(len(z["source"]), np.float32),
+            closed=z["closed"] if "closed" in z else np.zeros(len(z["source"]), np.bool_),
         )
 
 
@@ -183,6 +197,37 @@ def load_description(folder: Path) -> dict[str, Any]:
             "prepare it again"
         )
     return description
+
+
+def joined(
+    first: tuple[ExampleTable, ToolTable], second: tuple[ExampleTable, ToolTable]
+) -> tuple[ExampleTable, ToolTable]:
+    """Both in one: the second's tools, groups, families and sources are numbered behind the first's."""
+    (a, a_tools), (b, b_tools) = first, second
+    tools = len(a_tools.ids)
+    groups = 1 + int(max(a.group.max(initial=-1), a_tools.group.max(initial=-1)))
+    b_tools = replace(b_tools, group=b_tools.group + groups)
+    b = replace(
+        b,
+        others=replace(b.others, flat=b.others.flat + tools),
+        call_tools=replace(b.call_tools, flat=b.call_tools.flat + tools),
+        source=b.source + len(a.sources),
+        sources=a.sources + b.sources,
+        group=b.group + groups,
+        family=b.family + 1 + int(a.family.max(initial=-1)),
+    )
+    a = replace(a, sources=b.sources)
+    return (
+        ExampleTable(**{f.name: _behind(getattr(a, f.name), getattr(b, f.name)) for f in fields(ExampleTable)}),
+        ToolTable(**{f.name: _behind(getattr(a_tools, f.name), getattr(b_tools, f.name)) for f in fields(ToolTable)}),
+    )
+
+
+def _behind(a: Any, b: Any) -> Any:
+    """A column with another behind it; what is no column is the same in both."""
+    if isinstance(a, Ragged):
+        return _ragged(np.concatenate((a.flat, b.flat)), np.concatenate((a.lengths, b.lengths)))
+    return np.concatenate((a, b)) if isinstance(a, np.ndarray) else b
 
 
 def _ragged(flat: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> Ragged:
