@@ -9,6 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from model.grammar import Grammar
+from model.parameters import Keys
 from model.session import Encoding
 from model.types import Tool
 
@@ -19,6 +20,7 @@ class ToolEntry:
 
     encoding: Encoding
     grammar: Grammar
+    keys: Keys
 
     @property
     def nbytes(self) -> int:

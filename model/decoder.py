@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.grammar import Grammar
+from model.parameters import NO_PARAMETER, ParameterTracker
 from model.sampling import Sampler
 from model.session import Encoding, Float, Int, Session, Source, Step
 from model.tokenizer import NONE, SLOT, SPECIAL_TOKENS
@@ -50,6 +51,8 @@ class Decoder:
         self._past = session.empty_cache()
         self._source: Source | None = None
         self._pending: list[int] = []  # written, but not yet in the cache
+        self._parameters: list[int] = []  # which of the tool's parameters each of those belongs to
+        self._nothing = np.zeros(session.sizes["width"], np.float32)
         self._recent = [SLOT] * MATCHES  # the last tokens written, oldest first
         # How much of each source token was copied: by this call, by those before it, and the latter of every text.
         self._used = self._before = np.zeros(0, np.float32)
@@ -71,13 +74,14 @@ class Decoder:
         source = self._session.source(self._conversation, tools)
         ids = np.full((rows, 1), SLOT, np.int64)
         ids[-1] = NONE
-        width = self._session.sizes["width"]
-        slots = np.stack([np.zeros(width, np.float32) if t is None else t.pooled for t in tools])
-        similarity = (slots @ self._conversation.pooled).astype(np.float32)
+        vectors = np.stack([self._nothing if t is None else t.pooled for t in tools])
+        similarity = (vectors @ self._conversation.pooled).astype(np.float32)
         past = tuple(np.repeat(p, rows, axis=1) for p in self._past)
         nothing = np.zeros((0, source.ids.shape[1]), np.int64)
         none = nothing.astype(np.float32)
-        step = self._session.step(ids, slots, (past[0], past[1]), source, similarity, NO_ROWS, nothing, none, none)
+        step = self._session.step(
+            ids, vectors[:, None], (past[0], past[1]), source, similarity, NO_ROWS, nothing, none, none
+        )
         scores = np.exp(step.route.astype(np.float64) - step.route.max())
         probabilities = scores / scores.sum()
         allowed = np.array([True] * len(candidates) + [allow_none])
@@ -91,8 +95,10 @@ class Decoder:
         self._open_call(candidates[choice])
         return Route(choice, probability)
 
-    def fill(self, grammar: Grammar) -> Iterator[tuple[list[int], float]]:
+    def fill(self, grammar: Grammar, tracker: ParameterTracker) -> Iterator[tuple[list[int], float]]:
         """Write one call's arguments under `grammar`: yields (new tokens, the probability of the one that was chosen).
+
+        `tracker` tells which of the tool's parameters a token belongs to.
 
         Forced runs come with probability 1 and cost one step together with the next choice. Raises `BudgetSpent`.
         """
@@ -100,7 +106,7 @@ class Decoder:
         while True:
             forced = matcher.forced()
             if forced:
-                self._write(forced)
+                self._write(forced, tracker)
                 matcher.accept(forced)
                 yield forced, 1.0
             if matcher.finished:
@@ -112,16 +118,17 @@ class Decoder:
                 allowed = matcher.allowed().astype(np.float32)
             token = self._sampler.pick(allowed)
             probability = float(probabilities[token])
-            self._write([token])
+            self._write([token], tracker)
             self._cover(token, copied)
             matcher.accept([token])
             yield [token], probability
 
-    def _write(self, tokens: list[int]) -> None:
+    def _write(self, tokens: list[int], tracker: ParameterTracker) -> None:
         if self.written + len(tokens) > self.budget:
             raise BudgetSpent
         self.written += len(tokens)
         self._pending += tokens
+        self._parameters += tracker.feed(tokens)
         self._recent = [*self._recent, *tokens][-MATCHES:]
 
     def _next(self) -> tuple[Float, Float]:
@@ -144,11 +151,14 @@ class Decoder:
     def _feed(self, fill: Int, matches: Int, used: Float, before: Float) -> Step:
         assert self._source is not None
         ids = np.array([self._pending], np.int64)
-        unused = np.zeros((1, self._session.sizes["width"]), np.float32)
+        _, tool = self._reading
+        vectors = np.stack([self._nothing if p == NO_PARAMETER else tool.parameters[p] for p in self._parameters])
         similarity = np.zeros(1, np.float32)
-        step = self._session.step(ids, unused, self._past, self._source, similarity, fill, matches, used, before)
+        step = self._session.step(
+            ids, vectors[None].astype(np.float32), self._past, self._source, similarity, fill, matches, used, before
+        )
         self._past = (step.keys, step.values)
-        self._pending = []
+        self._pending, self._parameters = [], []
         return step
 
     def _open_call(self, tool: Encoding) -> None:

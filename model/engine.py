@@ -15,6 +15,7 @@ from model.decoder import BudgetSpent, Decoder
 from model.errors import ContextLengthError, RequestError, SchemaError
 from model.grammar import GrammarCompiler
 from model.manifest import Manifest, read_manifest
+from model.parameters import ParameterTracker, parameter_keys
 from model.prompt import Prompt, encode_messages, encode_tool
 from model.sampling import Sampler
 from model.schema import normalise
@@ -104,13 +105,14 @@ class BodkinEngine:
                 none = _log(route.probability)
                 break
             index = candidates[route.choice]
-            name, grammar = request.tools[index].name, prepared.tools[index].grammar
+            name, entry = request.tools[index].name, prepared.tools[index]
+            tracker = ParameterTracker(self.tokenizer, entry.keys)
             yield CallStarted(len(calls), name)
             logs: list[float] = []
             ids: list[int] = []
             sent = ""
             try:
-                for tokens, probability in decoder.fill(grammar):
+                for tokens, probability in decoder.fill(entry.grammar, tracker):
                     ids += tokens
                     if probability < 1.0:
                         logs.append(_log(probability))
@@ -156,7 +158,7 @@ class BodkinEngine:
         for key, new in zip(missing, made, strict=True):
             entries[key] = new
             self._cache.put(key, new)
-        [conversation] = self._session.encode([(prompt.ids, prompt.pool)])
+        [conversation] = self._session.encode([prompt])
         tools = [entry for key in keys if (entry := entries[key]) is not None]
         total = len(prompt.ids) + sum(len(t.encoding.ids) for t in tools)
         return _Prepared(conversation, tools, total, cached)
@@ -179,9 +181,12 @@ class BodkinEngine:
         order = sorted(range(len(prompts)), key=lambda k: len(prompts[k].ids))
         for start in range(0, len(order), ENCODE_TOGETHER):
             group = order[start : start + ENCODE_TOGETHER]
-            encoded = self._session.encode([(prompts[k].ids, prompts[k].pool) for k in group])
+            encoded = self._session.encode([prompts[k] for k in group])
             encodings.update(zip(group, encoded, strict=True))
-        return [ToolEntry(encodings[k], grammar) for k, grammar in enumerate(grammars)]
+        return [
+            ToolEntry(encodings[k], grammar, parameter_keys(prompts[k].names, self.tokenizer))
+            for k, grammar in enumerate(grammars)
+        ]
 
     def _check_length(self, tokens: int, what: str, param: str) -> None:
         if tokens > self.manifest.max_tokens:

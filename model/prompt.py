@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from model.tokenizer import ASSISTANT, RESULT, SYSTEM, TOOL, USER, Tokenizer
@@ -25,10 +26,21 @@ _ROLE_TOKENS = {"system": SYSTEM, "user": USER, "assistant": ASSISTANT, "tool": 
 
 @dataclass(frozen=True)
 class Prompt:
-    """Token ids and the half-open range over which the pooled vector is taken."""
+    """Token ids and the half-open ranges over which vectors are taken.
+
+    `pool` is that of the text's own vector. A tool has one more for each of its top-level parameters, `parameters` in
+    the order of `names`: the parameter's line and those of what is inside it.
+    """
 
     ids: list[int]
     pool: tuple[int, int]
+    parameters: tuple[tuple[int, int], ...] = ()
+    names: tuple[str, ...] = ()
+
+    @property
+    def ranges(self) -> list[tuple[int, int]]:
+        """All of them, `pool` first."""
+        return [self.pool, *self.parameters]
 
 
 def dumps(value: Any) -> str:
@@ -56,25 +68,29 @@ def encode_messages(messages: Sequence[Message], tokenizer: Tokenizer) -> Prompt
 
 def encode_tool(tool: Tool, tokenizer: Tokenizer) -> Prompt:
     """The tool's ids. The pooled range is its head: name and description."""
-    head, body = tool_text(tool)
-    head_ids, body_ids = tokenizer.encode_batch([head, body])
-    return Prompt([TOOL, *head_ids, *body_ids], (0, 1 + len(head_ids)))
+    head, blocks = tool_text(tool)
+    head_ids = tokenizer.encode(head)
+    body_ids, begins = tokenizer.encode_pieces(list(blocks.values()))
+    first = 1 + len(head_ids)
+    bounds = [first + begin for begin in (*begins, len(body_ids))]
+    return Prompt([TOOL, *head_ids, *body_ids], (0, first), tuple(pairwise(bounds)), tuple(blocks))
 
 
-def tool_text(tool: Tool) -> tuple[str, str]:
-    """(head, body): `get_weather: Weather of a city.` and, per parameter, a line such as ` city* string: The city`."""
+def tool_text(tool: Tool) -> tuple[str, dict[str, str]]:
+    """(head, blocks): `get_weather: Weather of a city.`, and for each parameter its line, such as
+    ` city* string: The city`, with the lines of what is inside it."""
     description = " ".join(tool.description.split())
     head = f"{tool.name}: {description}" if description else tool.name
     required = set(tool.parameters.get("required") or ())
     properties = tool.parameters.get("properties") or {}
     definitions = tool.parameters.get("$defs") or tool.parameters.get("definitions") or {}
-    return head, "".join(_parameter_lines(properties, required, definitions, 1, iter(range(MAX_PARTS))))
+    return head, _parameter_blocks(properties, required, definitions, 1, iter(range(MAX_PARTS)))
 
 
-def _parameter_lines(
+def _parameter_blocks(
     properties: Mapping[str, Any], required: set[str], definitions: Mapping[str, Any], depth: int, parts: Iterator[int]
-) -> list[str]:
-    lines: list[str] = []
+) -> dict[str, str]:
+    blocks: dict[str, str] = {}
     for (name, declared), _ in zip(properties.items(), parts, strict=False):
         schema = _resolve(declared, definitions)
         star = "*" if name in required else ""
@@ -83,15 +99,17 @@ def _parameter_lines(
             line += f": {description}"
         if "default" in schema:
             line += f" (default {dumps(schema['default'])})"
-        lines.append(line)
         inner = schema
         if schema.get("type") == "array":
             inner = _resolve(schema.get("items") or {}, definitions)
         # Three levels say what a parameter is; deeper ones are the grammar's business.
         if depth < 3 and inner.get("properties"):
             inner_required = set(inner.get("required") or ())
-            lines += _parameter_lines(inner["properties"], inner_required, definitions, depth + 1, parts)
-    return lines
+            line += "".join(
+                _parameter_blocks(inner["properties"], inner_required, definitions, depth + 1, parts).values()
+            )
+        blocks[name] = line
+    return blocks
 
 
 def _type_text(

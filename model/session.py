@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from model.errors import RuntimeMissingError
 from model.manifest import EMBEDDING
+from model.prompt import Prompt
 from model.tokenizer import PAD, Tokenizer
 
 if TYPE_CHECKING:
@@ -25,20 +26,21 @@ Int = npt.NDArray[np.int64]
 class Encoding:
     """One encoded text of T tokens: a tool or a conversation.
 
-    `ids`, `twins` [T]; `pooled` [width], unit length; `keys`, `values` [layers, T, kv_width];
-    `copy_keys` [T, copy_width].
+    `ids`, `twins` [T]; `pooled` [width] and, of a tool's P parameters, `parameters` [P, width], all of unit length;
+    `keys`, `values` [layers, T, kv_width]; `copy_keys` [T, copy_width].
     """
 
     ids: Int
     twins: Int
     pooled: Float
+    parameters: npt.NDArray[Any]
     keys: npt.NDArray[Any]
     values: npt.NDArray[Any]
     copy_keys: npt.NDArray[Any]
 
     @property
     def nbytes(self) -> int:
-        arrays = (self.ids, self.twins, self.pooled, self.keys, self.values, self.copy_keys)
+        arrays = (self.ids, self.twins, self.pooled, self.parameters, self.keys, self.values, self.copy_keys)
         return sum(a.nbytes for a in arrays)
 
 
@@ -83,23 +85,25 @@ class Session:
         self.sizes = sizes
         self._dtype = np.float16 if half else np.float32
 
-    def encode(self, prompts: Sequence[tuple[Sequence[int], tuple[int, int]]]) -> list[Encoding]:
-        """Encode texts given as (ids, pooled range), in one padded run. Call with texts of like length."""
-        length = max(len(ids) for ids, _ in prompts)
+    def encode(self, prompts: Sequence[Prompt]) -> list[Encoding]:
+        """Encode texts in one padded run. Call with texts of like length."""
+        length = max(len(p.ids) for p in prompts)
         ids = np.full((len(prompts), length), PAD, np.int64)
-        pool = np.zeros((len(prompts), length), np.float32)
-        for row, (text, (start, end)) in enumerate(prompts):
-            ids[row, : len(text)] = text
-            pool[row, start:end] = 1.0
+        pool = np.zeros((len(prompts), max(len(p.ranges) for p in prompts), length), np.float32)
+        for row, prompt in enumerate(prompts):
+            ids[row, : len(prompt.ids)] = prompt.ids
+            for k, (start, end) in enumerate(prompt.ranges):
+                pool[row, k, start:end] = 1.0
         pooled, keys, values, copy_keys = self._encoder.run(None, {"ids": ids, "pool": pool})
         encodings = []
-        for row, (text, _) in enumerate(prompts):
-            size = len(text)
+        for row, prompt in enumerate(prompts):
+            size = len(prompt.ids)
             encodings.append(
                 Encoding(
                     ids[row, :size].copy(),
                     self._twins[ids[row, :size]],
-                    pooled[row].copy(),
+                    pooled[row, 0].copy(),
+                    pooled[row, 1 : len(prompt.ranges)].astype(self._dtype),
                     keys[:, row, :size].astype(self._dtype),
                     values[:, row, :size].astype(self._dtype),
                     copy_keys[row, :size].astype(self._dtype),
@@ -145,7 +149,7 @@ class Session:
     def step(
         self,
         ids: Int,
-        slots: Float,
+        vectors: Float,
         past: tuple[Float, Float],
         source: Source,
         similarity: Float,
@@ -162,7 +166,7 @@ class Session:
             None,
             {
                 "ids": ids,
-                "slots": slots,
+                "vectors": vectors,
                 "past_keys": past[0],
                 "past_values": past[1],
                 "keys": source.keys,

@@ -6,7 +6,10 @@ on it: a word that follows a space in the request is written after a quote in th
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +51,13 @@ class Tokenizer:
         """`encode` for many texts, on all cores."""
         return [list(e.ids) for e in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
+    def encode_pieces(self, pieces: Sequence[str]) -> tuple[list[int], list[int]]:
+        """Token ids of the joined pieces, and where in them each piece begins: at its first token."""
+        encoding = self._tokenizer.encode("".join(pieces), add_special_tokens=False)
+        ends = [end for _, end in encoding.offsets]
+        begins = accumulate((len(piece) for piece in pieces), initial=0)
+        return list(encoding.ids), [bisect_right(ends, begin) for begin in list(begins)[:-1]]
+
     def decode(self, ids: list[int]) -> str:
         """The text of `ids`; incomplete UTF-8 at the end becomes U+FFFD."""
         return self._tokenizer.decode(ids, skip_special_tokens=True)
@@ -57,6 +67,12 @@ class Tokenizer:
         """Each id's token in the byte-level alphabet, where "Ġ" stands for a space."""
         by_id = {i: t for t, i in self._tokenizer.get_vocab(with_added_tokens=True).items()}
         return [by_id[i] for i in range(len(by_id))]
+
+    @cached_property
+    def marks(self) -> dict[int, str]:
+        """The tokens that are a mark of JSON's punctuation, alone or behind a space, as a quote can be in a string."""
+        marks = {form: mark for mark in '"\\{}[],:' for form in (mark, f"Ġ{mark}")}
+        return {i: marks[token] for i, token in enumerate(self.tokens) if token in marks}
 
     @cached_property
     def twins(self) -> npt.NDArray[np.int64]:

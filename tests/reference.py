@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -34,12 +36,35 @@ def matches(source: Sequence[int], twins: npt.NDArray[np.int64], written: Sequen
     return lengths
 
 
+def parameter_at(text: str) -> str | None:
+    """The top-level key whose value the beginning of a compact JSON object ends in; right behind the key is in it."""
+    name, depth, at = None, 0, 0
+    while at < len(text):
+        if text[at] == '"':
+            string = re.match(r'"(?:[^"\\]|\\.)*"', text[at:])
+            if string is None:
+                break  # the string has no end yet
+            at += string.end()
+            if name is None and depth == 1:
+                name = json.loads(string[0])
+            continue
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(text[at], 0)
+        if depth == 0 or (text[at] == "," and depth == 1):
+            name = None
+        at += 1
+    return name
+
+
 @dataclass(frozen=True)
 class Text:
-    """An encoded prompt: `keys`, `values` [layers, T, kv_width], `copy_keys` [T, copy_width], `pooled` [width]."""
+    """An encoded prompt: `keys`, `values` [layers, T, kv_width], `copy_keys` [T, copy_width], `pooled` [width].
+
+    `parameters` are a tool's parameters' vectors [width], by name.
+    """
 
     ids: list[int]
     pooled: Tensor
+    parameters: dict[str, Tensor]
     keys: Tensor
     values: Tensor
     copy_keys: Tensor
@@ -90,10 +115,13 @@ class Reference:
         self.calls: list[Call] = []
 
     def read(self, prompt: Prompt) -> Text:
-        pool = torch.zeros(1, len(prompt.ids))
-        pool[0, slice(*prompt.pool)] = 1.0
+        pool = torch.zeros(1, len(prompt.ranges), len(prompt.ids))
+        for k, (start, end) in enumerate(prompt.ranges):
+            pool[0, k, start:end] = 1.0
         encoded = self.network.encoder(torch.tensor([prompt.ids]), pool)
-        return Text(prompt.ids, encoded.pooled[0], encoded.keys[:, 0], encoded.values[:, 0], encoded.copy_keys[0])
+        pooled, *vectors = encoded.pooled[0]
+        parameters = dict(zip(prompt.names, vectors, strict=True))
+        return Text(prompt.ids, pooled, parameters, encoded.keys[:, 0], encoded.values[:, 0], encoded.copy_keys[0])
 
     def _hidden(self, last: Text | None | str) -> Tensor:
         """The states of all tokens [L, width]; `last` adds a slot for a tool, one for NONE (None), or nothing ("")."""
@@ -102,12 +130,15 @@ class Reference:
         if not isinstance(last, str):
             calls.append((last, []))
         ids: list[int] = []
-        slots: list[Tensor] = []
+        vectors: list[Tensor] = []
+        nothing = torch.zeros(config.width)
         reads: list[int] = []  # which call's tool a token reads
         for k, (tool, tokens) in enumerate(calls):
             ids += [NONE if tool is None else SLOT, *tokens]
-            pooled = torch.zeros(config.width) if tool is None else tool.pooled
-            slots += [pooled] * (1 + len(tokens))
+            vectors.append(nothing if tool is None else tool.pooled)
+            for length in range(1, len(tokens) + 1):
+                name = parameter_at(self.tokenizer.decode(tokens[:length]))
+                vectors.append(nothing if tool is None or name is None else tool.parameters.get(name, nothing))
             reads += [k] * (1 + len(tokens))
         texts = [self.conversation, *(tool for tool, _ in calls)]
         keys = torch.cat([t.keys for t in texts if t is not None], 1)
@@ -115,7 +146,7 @@ class Reference:
         owner = torch.tensor([k - 1 for k, t in enumerate(texts) if t is not None for _ in t.ids])
         allowed = (owner[None] == -1) | (owner[None] == torch.tensor(reads)[:, None])
         attention = WholeAttention(config, keys, values, allowed)
-        return self.network.decoder(torch.tensor(ids), torch.stack(slots), torch.arange(len(ids)), attention)
+        return self.network.decoder(torch.tensor(ids), torch.stack(vectors), torch.arange(len(ids)), attention)
 
     def route(self, candidates: Sequence[Text]) -> list[Tensor]:
         """The score of each candidate at the next slot, and last that of NONE."""

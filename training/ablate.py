@@ -50,6 +50,7 @@ VARIANTS = (
     Variant("no-copy", "no copy head", model={"copy": False}),
     Variant("no-induction", "no bonus for continuing a copied span", model={"induction": False}),
     Variant("no-coverage", "no account of what was copied before", model={"coverage": False}),
+    Variant("no-parameters", "decoder not told which parameter it writes", model={"parameters": False}),
     Variant("all-tokens", "fill loss on tokens that the grammar forces, too", train={"free_only": False}),
     Variant("three-layers", "3 decoder layers", model={"decoder_layers": 3}),
     Variant("adamw", "AdamW for all parameters", train={"optimizer": "adamw"}),

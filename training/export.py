@@ -33,11 +33,14 @@ OPSET = 18
 
 
 class EncoderGraph(nn.Module):
-    """`encoder.onnx`: ids and pool [B, T] to an encoding. `embedding` is an input here, so that export leaves it be."""
+    """`encoder.onnx`: ids [B, T] and pool [B, K, T] to an encoding.
 
-    inputs = {"ids": {0: "B", 1: "T"}, "pool": {0: "B", 1: "T"}}
+    `embedding` is an input here, so that export leaves it be.
+    """
+
+    inputs = {"ids": {0: "B", 1: "T"}, "pool": {0: "B", 1: "K", 2: "T"}}
     outputs = {
-        "pooled": {0: "B"},
+        "pooled": {0: "B", 1: "K"},
         "keys": {1: "B", 2: "T"},
         "values": {1: "B", 2: "T"},
         "copy_keys": {0: "B", 1: "T"},
@@ -55,17 +58,17 @@ class EncoderGraph(nn.Module):
 class DecoderGraph(nn.Module):
     """`decoder.onnx`: one step of B rows and L tokens behind P cached ones, reading S source tokens.
 
-    Inputs: `ids` [B, L], `slots` [B, width], `past_keys`/`past_values` [layers, B, P, kv], `keys`/`values` [layers, B,
-    S, kv], `readable` [B, S] (1.0 or 0.0), `similarity` [B]; and for the N rows `fill` whose next token is wanted:
-    `copy_keys` [N, S, copy], `source`, `twins`, `matches` [N, S] (ids, no-space ids, induction matches 0..3), `used`
-    and `before` [N, S] (how much of each source token this call and earlier ones have copied, 0..1).
+    Inputs: `ids` [B, L], `vectors` [B, L, width], `past_keys`/`past_values` [layers, B, P, kv], `keys`/`values`
+    [layers, B, S, kv], `readable` [B, S] (1.0 or 0.0), `similarity` [B]; and for the N rows `fill` whose next token is
+    wanted: `copy_keys` [N, S, copy], `source`, `twins`, `matches` [N, S] (ids, no-space ids, induction matches 0..3),
+    `used` and `before` [N, S] (how much of each source token this call and earlier ones have copied, 0..1).
     Outputs: `route` [B] scores; `probabilities` [N, V] after the last token; `copied` [N, S] the copy attention without
     regard to `used` and `before`; `new_keys`/`new_values` [layers, B, P+L, kv].
     """
 
     inputs = {
         "ids": {0: "B", 1: "L"},
-        "slots": {0: "B"},
+        "vectors": {0: "B", 1: "L"},
         "past_keys": {1: "B", 2: "P"},
         "past_values": {1: "B", 2: "P"},
         "keys": {1: "B", 2: "S"},
@@ -96,7 +99,7 @@ class DecoderGraph(nn.Module):
         self,
         embedding: Tensor,
         ids: Tensor,
-        slots: Tensor,
+        vectors: Tensor,
         past_keys: Tensor,
         past_values: Tensor,
         keys: Tensor,
@@ -125,7 +128,7 @@ class DecoderGraph(nn.Module):
             self.decoder.config.head_width,
         )
         with _shared_embedding(self.decoder, embedding):
-            hidden = self.decoder(ids, slots[:, None], at[None].expand(ids.shape), attention)
+            hidden = self.decoder(ids, vectors, at[None].expand(ids.shape), attention)
             last = hidden[:, -1]
             route = self.decoder.route_scores(last, similarity)
             chosen = last.index_select(0, fill)[:, None]  # [N, 1, width]
@@ -352,7 +355,7 @@ def _int8_projection(node: onnx.NodeProto) -> list[onnx.NodeProto]:
 
 
 def _encoder_example() -> tuple[Tensor, ...]:
-    return torch.ones(2, 5, dtype=torch.long), torch.ones(2, 5)
+    return torch.ones(2, 5, dtype=torch.long), torch.ones(2, 3, 5)
 
 
 def _decoder_example(network: Network) -> tuple[Tensor, ...]:
@@ -363,7 +366,7 @@ def _decoder_example(network: Network) -> tuple[Tensor, ...]:
     ones = torch.ones(fills, source, dtype=torch.long)
     return (
         torch.ones(rows, length, dtype=torch.long),
-        torch.zeros(rows, c.width),
+        torch.zeros(rows, length, c.width),
         cache,
         cache,
         memory,

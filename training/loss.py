@@ -36,11 +36,12 @@ class Losses(NamedTuple):
 class Memory(NamedTuple):
     """The encoded texts of a batch.
 
-    `pooled` [n, width] of unit length, one a text; of every token [N, ..] `cross`, the decoder's keys and values of all
-    layers side by side, and `copy_keys`.
+    `pooled` [n, width] of unit length, one a text, and `parameters` [P, width], one a parameter; of every token [N, ..]
+    `cross`, the decoder's keys and values of all layers side by side, and `copy_keys`.
     """
 
     pooled: Tensor
+    parameters: Tensor
     cross: Tensor
     copy_keys: Tensor
 
@@ -50,7 +51,7 @@ def compute_losses(network: Network, batch: Batch, twins: Tensor, free_only: boo
 
     `fill` counts the tokens that the grammar leaves free; with `free_only=False`, all tokens of arguments.
     """
-    memory = encode(network.encoder, batch.texts, batch.pool)
+    memory = encode(network.encoder, batch)
     query, tool = memory.pooled[: len(batch)], memory.pooled[len(batch) :]
     reading = [_take(memory.cross, s.index) for s in batch.sources]
     reads = [
@@ -58,8 +59,8 @@ def compute_losses(network: Network, batch: Batch, twins: Tensor, free_only: boo
         for s, owner in zip(batch.sources, batch.decoder.split(batch.owner), strict=True)
     ]  # [b, L, S]
     attention = FillAttention(network, batch.decoder, reading, reads)
-    slots = torch.where((batch.decoder.ids == SLOT)[:, None], tool[batch.slot_tool], 0.0)
-    hidden = network.decoder(batch.decoder.ids, slots, batch.decoder.position, attention)
+    vectors = torch.cat((tool, memory.parameters, torch.zeros_like(tool[:1])))  # the last is that of no parameter
+    hidden = network.decoder(batch.decoder.ids, vectors[batch.vector], batch.decoder.position, attention)
     counted = batch.free if free_only else batch.target != PAD
     fill, fill_accuracy = _fill_loss(network, batch, memory, hidden, reads, twins, counted)
     route, route_accuracy = _route_loss(network, batch, memory, query, tool, attention)
@@ -67,8 +68,9 @@ def compute_losses(network: Network, batch: Batch, twins: Tensor, free_only: boo
     return Losses(fill, route, contrast, fill_accuracy, route_accuracy), query
 
 
-def encode(encoder: Encoder, texts: Packed, pool: Tensor) -> Memory:
-    """What the decoder reads of `texts`; pool [N] is 1.0 where the pooled vector is taken."""
+def encode(encoder: Encoder, batch: Batch) -> Memory:
+    """What the decoder reads of the batch's texts."""
+    texts = batch.texts
     padding = [_bias(ids != PAD)[:, None, None] for ids in texts.split(texts.ids)]
 
     def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -76,10 +78,12 @@ def encode(encoder: Encoder, texts: Packed, pool: Tensor) -> Memory:
         return torch.cat([attend(*part, encoder.head_width).flatten(0, 1) for part in parts])
 
     states = encoder.states(texts.ids, texts.position, attention)
-    pairs = zip(texts.split(pool), texts.split(states), strict=True)
+    pairs = zip(texts.split(batch.pool), texts.split(states), strict=True)
     pooled = torch.cat([(weights[:, None].to(x.dtype) @ x)[:, 0] for weights, x in pairs])
     pooled = F.normalize(pooled.float(), dim=-1)[texts.order.argsort()]
-    return Memory(pooled, encoder.cross(states), encoder.copy_key(states))
+    sums = torch.zeros(batch.parameters, states.shape[-1], device=states.device)
+    sums = sums.index_add(0, batch.parameter_row, states.index_select(0, batch.parameter_token).float())
+    return Memory(pooled, F.normalize(sums, dim=-1), encoder.cross(states), encoder.copy_key(states))
 
 
 class FillAttention:
@@ -169,10 +173,10 @@ def route_scores(
     past = torch.cat(fill.kept, dim=-1)  # [N, layers * 2 * kv]
     row, chosen, start = (torch.cat([getattr(r, name) for r in batch.routes]) for name in ("row", "tool", "start"))
     none = chosen == NO_TOOL
-    vectors = tool[chosen.clamp(min=0)]
+    vectors = tool[chosen.clamp(min=0)].masked_fill(none[:, None], 0.0)
     ids = torch.where(none, NONE, SLOT)
     hidden = network.decoder(ids, vectors, start, RouteAttention(network, batch.routes, memory.cross, past))
-    similarity = (query[row] * vectors).sum(-1).masked_fill(none, 0.0)
+    similarity = (query[row] * vectors).sum(-1)
     return network.decoder.route_scores(hidden, similarity)
 
 
@@ -256,7 +260,7 @@ def _weighted_cross_entropy(scores: Tensor, target: Tensor, weight: Tensor) -> T
 def anchor_loss(pooled: Tensor, reference: Encoder, batch: Batch) -> Tensor:
     """1 - cosine between a few conversations' vectors and those of the encoder as it was before training."""
     with torch.no_grad():
-        before = reference(batch.anchor_ids, batch.anchor_pool).pooled
+        before = reference(batch.anchor_ids, batch.anchor_pool[:, None]).pooled[:, 0]
     return 1.0 - (pooled[: len(before)] * before).sum(-1).mean()
 
 

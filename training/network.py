@@ -26,8 +26,8 @@ MASKED = -1e4  # added to forbidden attention scores; finite in bf16, so that a 
 class Encoded(NamedTuple):
     """What is kept of an encoded text.
 
-    `pooled` [B, width] has unit length; `keys`, `values` [layers, B, T, kv_width] feed the decoder's cross-attention,
-    `copy_keys` [B, T, copy_width] its copy head.
+    `pooled` [B, K, width] are vectors of unit length, one for each range; `keys`, `values` [layers, B, T, kv_width]
+    feed the decoder's cross-attention, `copy_keys` [B, T, copy_width] its copy head.
     """
 
     pooled: Tensor
@@ -106,11 +106,11 @@ class Encoder(nn.Module):
         return x
 
     def forward(self, ids: Tensor, pool: Tensor) -> Encoded:
-        """ids [B, T], padded with PAD; pool [B, T] is 1.0 where the pooled vector is taken, else 0.0."""
+        """ids [B, T], padded with PAD; pool [B, K, T] is 1.0 in the K ranges over which vectors are taken, else 0.0."""
         bias = torch.where(ids == PAD, MASKED, 0.0)[:, None, None]
         positions = torch.arange(ids.shape[1], device=ids.device)
         x = self.states(ids, positions, lambda q, k, v: attend(q, k, v, bias, self.head_width))
-        pooled = F.normalize((pool[:, None].to(x.dtype) @ x).squeeze(1).float(), dim=-1)
+        pooled = F.normalize((pool.to(x.dtype) @ x).float(), dim=-1)
         batch, length = ids.shape
         cross = self.cross(x).view(batch, length, self.decoder_layers, 2 * self.kv_width).permute(2, 0, 1, 3)
         keys, values = cross.chunk(2, dim=-1)
@@ -156,8 +156,9 @@ class DecoderLayer(nn.Module):
 class Decoder(nn.Module):
     """Scores candidates at a slot and writes arguments behind it.
 
-    A slot's input is the candidate tool's pooled vector in place of a token embedding; the NONE token stands for "no
-    (more) calls".
+    A slot's input is the candidate tool's vector in place of a token embedding; the NONE token stands for "no (more)
+    calls". To the tokens of an argument the vector of its parameter is added: what is to be written is then known at
+    once, and need not be put together from the key and the tool's text first.
     """
 
     def __init__(self, config: ModelConfig, embedding: nn.Embedding) -> None:
@@ -166,6 +167,7 @@ class Decoder(nn.Module):
         self.embedding = embedding
         self.embedding_norm = nn.LayerNorm(config.width)
         self.slot = nn.Linear(config.width, config.width)
+        self.parameter = nn.Linear(config.width, config.width, bias=False)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
         self.norm = nn.LayerNorm(config.width)
         self.route = nn.Linear(config.width, 1)
@@ -179,9 +181,13 @@ class Decoder(nn.Module):
         self.copy_match = nn.Parameter(torch.tensor([1.0, 2.0, 2.0]))
         self.copy_used = nn.Linear(config.width, 2)
 
-    def forward(self, ids: Tensor, slots: Tensor, positions: Tensor, attention: Attention) -> Tensor:
-        """ids, positions [..]; slots [.., width] the input where ids is SLOT -> hidden [.., width]."""
-        x = torch.where((ids == SLOT)[..., None], self.slot(slots).float(), self.embedding_norm(self.embedding(ids)))
+    def forward(self, ids: Tensor, vectors: Tensor, positions: Tensor, attention: Attention) -> Tensor:
+        """ids, positions [..]; vectors [.., width]: of the tool where ids is SLOT, elsewhere of the parameter that the
+        token belongs to, or zero -> hidden [.., width]."""
+        tokens = self.embedding_norm(self.embedding(ids))
+        if self.config.parameters:
+            tokens = tokens + self.parameter(vectors)
+        x = torch.where((ids == SLOT)[..., None], self.slot(vectors).float(), tokens)
         for i, layer in enumerate(self.layers):
             x = layer(x, positions, i, attention)
         hidden: Tensor = self.norm(x)
@@ -254,6 +260,7 @@ class Network(nn.Module):
         self.decoder = Decoder(config, embedding)
         self.apply(_initialise)
         nn.init.zeros_(self.decoder.copy_used.weight)  # to begin with, what was copied makes no difference
+        nn.init.zeros_(self.decoder.parameter.weight)  # nor does which parameter is written
 
     def parameter_count(self) -> int:
         """Distinct parameters; the shared embedding counts once."""

@@ -54,10 +54,12 @@ def turns_html(messages: Sequence[Message]) -> str:
 
 def tools_html(tools: Sequence[Tool], called: Collection[str]) -> str:
     """The tools on offer, folded away, as the model reads them; those named in `called` stand out."""
-    texts = "".join(
-        f'<pre class="{"called" if t.name in called else ""}">{html.escape("".join(tool_text(t)))}</pre>' for t in tools
-    )
-    return f"<details><summary>{len(tools)} tools</summary>{texts}</details>"
+    texts = []
+    for tool in tools:
+        head, blocks = tool_text(tool)
+        text = html.escape(head + "".join(blocks.values()))
+        texts.append(f'<pre class="{"called" if tool.name in called else ""}">{text}</pre>')
+    return f"<details><summary>{len(tools)} tools</summary>{''.join(texts)}</details>"
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -163,7 +163,7 @@ def test_none_never_calls(engine: BodkinEngine) -> None:
 
 
 def test_required_always_calls(engine: BodkinEngine) -> None:
-    asked = requests(30)
+    asked = requests(60)
     without = [r for r in asked if not engine.generate(r).calls]
     assert without
     results = [engine.generate(replace(r, tool_choice=ToolChoice("required"))) for r in without]

@@ -94,7 +94,9 @@ def test_the_format_is_the_one_written_down_here() -> None:
 
 
 def test_tool_text() -> None:
-    assert "".join(tool_text(FLIGHTS)) == FLIGHTS_TEXT
+    head, blocks = tool_text(FLIGHTS)
+    assert head + "".join(blocks.values()) == FLIGHTS_TEXT
+    assert list(blocks) == list(FLIGHTS.parameters["properties"])
 
 
 def test_tool_ids_and_the_head_as_pooled_range() -> None:
@@ -103,6 +105,23 @@ def test_tool_ids_and_the_head_as_pooled_range() -> None:
     assert encoded.pool == (0, 11)
     assert encoded.ids[0] == TOOL
     assert TOKENIZER.decode(encoded.ids[1:11]) == "search_flights: Search flights between two cities."
+
+
+def test_each_parameter_has_the_range_of_its_lines() -> None:
+    encoded = encode_tool(FLIGHTS, TOKENIZER)
+    _, blocks = tool_text(FLIGHTS)
+    assert encoded.names == tuple(blocks)
+    assert [TOKENIZER.decode(encoded.ids[start:end]) for start, end in encoded.parameters] == list(blocks.values())
+    assert encoded.ranges == [encoded.pool, *encoded.parameters]
+
+
+def test_ranges_begin_where_the_tokens_do_that_a_piece_begins_in() -> None:
+    """Characters of several bytes, and an empty piece."""
+    ids, begins = TOKENIZER.encode_pieces(["\n città string", "", "\n 東京 integer"])
+    assert ids == TOKENIZER.encode("\n città string\n 東京 integer")
+    second = begins[2]
+    assert begins == [0, second, second]
+    assert (TOKENIZER.decode(ids[:second]), TOKENIZER.decode(ids[second:])) == ("\n città string", "\n 東京 integer")
 
 
 def test_conversation_ids() -> None:
@@ -148,18 +167,18 @@ def test_pooled_range_of_a_conversation(turns: slice, pool: tuple[int, int]) -> 
 )
 def test_one_parameter(schema: dict[str, Any], line: str) -> None:
     parameters = {"type": "object", "properties": {"x": schema}, "$defs": {"Unit": {"enum": ["C", "F"]}}}
-    assert tool_text(Tool("f", "", parameters)) == ("f", line)
+    assert tool_text(Tool("f", "", parameters)) == ("f", {"x": line})
 
 
 def test_definitions_of_draft_7_are_followed() -> None:
     parameters = {"properties": {"x": {"$ref": "#/definitions/U"}}, "definitions": {"U": {"type": "number"}}}
-    assert tool_text(Tool("f", "", parameters))[1] == "\n x number"
+    assert tool_text(Tool("f", "", parameters))[1] == {"x": "\n x number"}
 
 
 def test_a_recursive_schema_comes_to_an_end() -> None:
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
-    body = tool_text(Tool("f", "", {"properties": {"x": {"$ref": "#/$defs/Node"}}, "$defs": {"Node": node}}))[1]
-    assert body == "\n x object\n  next object\n   next object"
+    blocks = tool_text(Tool("f", "", {"properties": {"x": {"$ref": "#/$defs/Node"}}, "$defs": {"Node": node}}))[1]
+    assert blocks == {"x": "\n x object\n  next object\n   next object"}
 
 
 @pytest.mark.parametrize(
@@ -172,7 +191,7 @@ def test_a_recursive_schema_comes_to_an_end() -> None:
 )
 def test_so_does_a_recursive_type(node: dict[str, Any], text: str) -> None:
     parameters = {"properties": {"x": {"$ref": "#/$defs/Node"}}, "$defs": {"Node": node}}
-    assert tool_text(Tool("f", "", parameters))[1] == f"\n x {text}"
+    assert tool_text(Tool("f", "", parameters))[1] == {"x": f"\n x {text}"}
 
 
 def test_references_that_multiply_are_cut_short() -> None:
@@ -181,11 +200,11 @@ def test_references_that_multiply_are_cut_short() -> None:
     objects = {f"O{i}": {"properties": {f"p{k}": {"$ref": f"#/$defs/O{i + 1}"} for k in range(200)}} for i in range(4)}
     for start in ("U0", "O0"):
         parameters = {"properties": {"x": {"$ref": f"#/$defs/{start}"}}, "$defs": unions | objects}
-        assert 4_000 < len(tool_text(Tool("f", "", parameters))[1]) < 100_000
+        assert 4_000 < len(tool_text(Tool("f", "", parameters))[1]["x"]) < 100_000
 
 
 def test_a_tool_without_parameters_and_description() -> None:
-    assert tool_text(Tool("ping", "", {"type": "object"})) == ("ping", "")
+    assert tool_text(Tool("ping", "", {"type": "object"})) == ("ping", {})
     encoded = encode_tool(Tool("ping", "", {"type": "object"}), TOKENIZER)
     assert encoded.pool == (0, len(encoded.ids))
 

@@ -33,6 +33,7 @@ PARTS = {
     "copy": "copy_query.weight",
     "induction": "copy_match",
     "coverage": "copy_used.weight",
+    "parameters": "parameter.weight",
     "rerank": "route.weight",
 }
 EXAMPLES, TOOLS = corpus.encode(corpus.examples(14, seed=3))

@@ -12,7 +12,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from model.prompt import dumps  # noqa: E402
+from model.parameters import NO_PARAMETER, ParameterTracker, parameter_keys  # noqa: E402
+from model.prompt import dumps, encode_tool  # noqa: E402
 from model.tokenizer import PAD, SLOT  # noqa: E402
 from tests.artifact import tokenizer, tool  # noqa: E402
 from tests.training import corpus  # noqa: E402
@@ -64,6 +65,12 @@ def texts(batch: Batch) -> list[str]:
 
 def tool_names(batch: Batch) -> list[str]:
     return [text.split(":")[0] for text in decoded(batch)[len(batch) :]]
+
+
+def parameter_lines(batch: Batch) -> list[str]:
+    """The lines of the called tools' parameters."""
+    ids = [batch.texts.ids[batch.parameter_token[batch.parameter_row == p]].tolist() for p in range(batch.parameters)]
+    return [tokenizer().decode(line) for line in ids]
 
 
 def row_of(batch: Batch, name: str, row: int) -> list[int]:
@@ -168,7 +175,17 @@ def test_rows_hold_what_their_examples_say() -> None:
             start for start, t in zip(starts, tokens, strict=False) for _ in t
         ]
         names = tool_names(batch)
-        assert [names[t] for t in row_of(batch, "slot_tool", row)[: len(flat)]] == [called[k] for k in owner]
+        expected = []
+        for call in calls:
+            [declared] = [t for t in MADE[i].tools if t.name == call.name]
+            prompt = encode_tool(declared, tokenizer())
+            tracker = ParameterTracker(tokenizer(), parameter_keys(prompt.names, tokenizer()))
+            expected.append(call.name)
+            for number in tracker.feed(tokenizer().encode(dumps(call.arguments))):
+                start, end = prompt.parameters[number] if number != NO_PARAMETER else (0, 0)
+                expected.append(tokenizer().decode(prompt.ids[start:end]))
+        vectors = [*names, *parameter_lines(batch), ""]
+        assert [vectors[k] for k in row_of(batch, "vector", row)[: len(flat)]] == expected
         assert [(s, right) for s, _, right in slots(batch, row)] == [
             *zip(starts[:-1], [c.name for c in calls], strict=True),
             (starts[-1], None),

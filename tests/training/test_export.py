@@ -66,7 +66,7 @@ def test_the_graph_covers_what_was_copied_in_its_probabilities_only() -> None:
     folder = artifact()
     session = Session(folder, tokenizer(), read_manifest(folder).sizes, threads=1, half=False)
     prompts = [encode_messages(user("weather in Paris"), tokenizer()), encode_tool(TOOLS[0], tokenizer())]
-    conversation, tool = session.encode([(p.ids, p.pool) for p in prompts])
+    conversation, tool = session.encode(prompts)
     source = session.source(conversation, [tool])
     length = source.ids.shape[1]
     rng = np.random.default_rng(0)
@@ -75,8 +75,8 @@ def test_the_graph_covers_what_was_copied_in_its_probabilities_only() -> None:
     def step(used: np.ndarray, before: np.ndarray) -> Step:
         ids = np.array([tokenizer().encode('{"city":"')])
         fill, matches = np.zeros(1, np.int64), np.zeros((1, length), np.int64)
-        slots, similarity = np.zeros((1, network().config.width), np.float32), np.zeros(1, np.float32)
-        return session.step(ids, slots, session.empty_cache(), source, similarity, fill, matches, used, before)
+        vectors, similarity = np.zeros((*ids.shape, network().config.width), np.float32), np.zeros(1, np.float32)
+        return session.step(ids, vectors, session.empty_cache(), source, similarity, fill, matches, used, before)
 
     nothing = np.zeros_like(used)
     plain, here, there = step(nothing, nothing), step(used, nothing), step(nothing, before)

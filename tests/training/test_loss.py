@@ -16,6 +16,7 @@ from torch import Tensor  # noqa: E402
 
 from model.decoder import Decoder  # noqa: E402
 from model.manifest import read_manifest  # noqa: E402
+from model.parameters import NO_PARAMETER, ParameterTracker, parameter_keys  # noqa: E402
 from model.prompt import Prompt  # noqa: E402
 from model.session import Encoding, Session  # noqa: E402
 from model.tokenizer import PAD, SLOT  # noqa: E402
@@ -101,12 +102,18 @@ class Gold:
 
 
 def prompts(batch: Batch) -> list[Prompt]:
-    """The conversations, then the tools."""
+    """The conversations, then the tools; those that are called have the ranges of their parameters."""
     found = []
-    pools = corpus.unpack(batch.texts, batch.pool)
-    for ids, pool in zip(corpus.unpack(batch.texts, batch.texts.ids), pools, strict=True):
+    numbers = torch.full((len(batch.texts.ids),), NO_PARAMETER)
+    numbers[batch.parameter_token] = batch.parameter_row
+    unpacked = (corpus.unpack(batch.texts, x) for x in (batch.texts.ids, batch.pool, numbers))
+    for ids, pool, number in zip(*unpacked, strict=True):
         inside = pool.nonzero().flatten().tolist()
-        found.append(Prompt(ids[ids != PAD].tolist(), (inside[0], inside[-1] + 1)))
+        ids, number = ids[ids != PAD].tolist(), number.tolist()
+        parameters = sorted(set(number) - {NO_PARAMETER})
+        ranges = [(number.index(p), number.index(p) + number.count(p)) for p in parameters]
+        names = [tokenizer().decode(ids[start:end]).split()[0].rstrip("*") for start, end in ranges]
+        found.append(Prompt(ids, (inside[0], inside[-1] + 1), tuple(ranges), tuple(names)))
     return found
 
 
@@ -174,7 +181,8 @@ def test_the_loss_is_what_serving_computes(batch: Batch, computed: Recorded) -> 
     session = Session(folder, tokenizer(), read_manifest(folder).sizes, threads=1, half=False)
     tools: list[Encoding] = []
     for p in prompts(batch)[len(batch) :]:
-        tools += session.encode([(p.ids, p.pool)])
+        tools += session.encode([p])
+    keys = [parameter_keys(p.names, tokenizer()) for p in prompts(batch)[len(batch) :]]
     route_losses: list[float] = []
     fill_losses: list[float] = []
     right: list[bool] = []
@@ -196,7 +204,7 @@ def test_the_loss_is_what_serving_computes(batch: Batch, computed: Recorded) -> 
     }
     several = 0
     for b, row in enumerate(gold(batch)):
-        [conversation] = session.encode([(row.conversation.ids, row.conversation.pool)])
+        [conversation] = session.encode([row.conversation])
         sampler = Dictated()
         decoder = Decoder(session, conversation, sampler, budget=10_000)  # type: ignore[arg-type]
         called = list(dict.fromkeys(tools[target] for _, tools, target in row.slots[:-1]))
@@ -215,7 +223,8 @@ def test_the_loss_is_what_serving_computes(batch: Batch, computed: Recorded) -> 
             script = Script(row.arguments[k], tokenizer().vocab_size)
             sampler.next += [token for token, free in row.arguments[k] if free]
             covered.clear()
-            choices = [p for _, p in decoder.fill(script) if p != 1.0]  # type: ignore[arg-type]
+            tracker = ParameterTracker(tokenizer(), keys[candidates[target]])
+            choices = [p for _, p in decoder.fill(script, tracker) if p != 1.0]  # type: ignore[arg-type]
             choosing = [position + i for i, (_, free) in enumerate(row.arguments[k]) if free]
             assert len(choices) == len(choosing) == len(covered)
             fill_losses += [-np.log(p + 1e-9) for p in choices]
@@ -439,20 +448,25 @@ def test_a_batch_without_calls_has_a_loss() -> None:
 
 @torch.no_grad()
 def test_packed_texts_are_encoded_as_alone(batch: Batch) -> None:
-    memory = encode(network().encoder, batch.texts, batch.pool)
+    memory = encode(network().encoder, batch)
     config = network().config
     texts = prompts(batch)
     assert len(memory.pooled) == len(texts) == len(batch.texts)
+    parameters = iter(memory.parameters)
     for text, start, pooled in zip(texts, batch.texts.start.tolist(), memory.pooled, strict=True):
-        pool = torch.zeros(1, len(text.ids))
-        pool[0, slice(*text.pool)] = 1.0
+        pool = torch.zeros(1, len(text.ranges), len(text.ids))
+        for k, (first, end) in enumerate(text.ranges):
+            pool[0, k, first:end] = 1.0
         alone = network().encoder(torch.tensor([text.ids]), pool)
         mine = slice(start, start + len(text.ids))
-        torch.testing.assert_close(pooled, alone.pooled[0])
+        torch.testing.assert_close(pooled, alone.pooled[0, 0])
+        for vector in alone.pooled[0, 1:]:
+            torch.testing.assert_close(next(parameters), vector)
         torch.testing.assert_close(memory.copy_keys[mine], alone.copy_keys[0])
         keys, values = memory.cross[mine].unflatten(-1, (config.decoder_layers, -1)).chunk(2, dim=-1)
         torch.testing.assert_close(keys.transpose(0, 1), alone.keys[:, 0])
         torch.testing.assert_close(values.transpose(0, 1), alone.values[:, 0])
+    assert next(parameters, None) is None
 
 
 def test_taken_rows_have_the_gradients_of_index_select() -> None:

@@ -140,10 +140,13 @@ def test_everything_of_an_example_is_in_the_shards(folder: Path) -> None:
     [number] = train.call_tools[index].tolist()
     expected = encode_tool(tool("PlayMusic", "Play a song.", ["song"], song={"type": "string"}), TOKENIZER)
     assert (tools.ids[number].tolist(), int(tools.head[number])) == (expected.ids, expected.pool[1])
+    assert tools.parameters[number].reshape(-1, 2).tolist() == [list(r) for r in expected.parameters]
     call = int(train.call_tools.offsets[index])
     assert TOKENIZER.decode(train.arguments[call].tolist()) == dumps({"song": "song 3"})
     free = [t for t, f in zip(train.arguments[call].tolist(), train.free[call].tolist(), strict=True) if f]
     assert TOKENIZER.decode(free) == 'song 3"'
+    song = [t for t, p in zip(train.arguments[call].tolist(), train.parameter[call].tolist(), strict=True) if p == 0]
+    assert TOKENIZER.decode(song) == '":"song 3"'
     assert train.sources[train.source[index]] == "sgd"
     assert all(SLOT not in train.query[i] for i in range(len(train)))
 

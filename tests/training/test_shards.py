@@ -46,6 +46,7 @@ def table(calls: list[list[int]]) -> ExampleTable:
         call_tools=Ragged.pack(calls, np.int32),
         arguments=Ragged.pack(arguments, np.uint16),
         free=Ragged.pack([[(i + k) % 2 for i in range(len(a))] for k, a in enumerate(arguments)], np.uint8),
+        parameter=Ragged.pack([[-1, 300, *[0] * (len(a) - 2)][: len(a)] for a in arguments], np.int16),
         source=np.arange(len(calls)) % 2,
         sources=("sgd", "été"),
         group=np.arange(len(calls)) // 2,
@@ -61,7 +62,7 @@ def test_examples(calls: list[list[int]], tmp_path: Path) -> None:
     save_examples(tmp_path, "train", written)
     read = load_examples(tmp_path, "train")
     assert len(read) == len(calls)
-    for name in ("query", "others", "call_tools", "arguments", "free"):
+    for name in ("query", "others", "call_tools", "arguments", "free", "parameter"):
         assert lists(getattr(read, name)) == lists(getattr(written, name)), name
     assert read.pool_start.tolist() == written.pool_start.tolist()
     assert [read.sources[s] for s in read.source] == [written.sources[s] for s in written.source]
@@ -74,7 +75,7 @@ def test_examples_of_some_sources_are_left_out() -> None:
     assert [rest.sources[s] for s in rest.source] == ["été"] * 2
     for name in ("query", "others", "call_tools"):
         assert lists(getattr(rest, name)) == [lists(getattr(whole, name))[k] for k in (1, 3)], name
-    for name in ("arguments", "free"):  # one a call
+    for name in ("arguments", "free", "parameter"):  # one a call
         assert lists(getattr(rest, name)) == [lists(getattr(whole, name))[k] for k in (1, 2, 3, 4, 5)], name
     for name in ("pool_start", "group", "family"):
         assert getattr(rest, name).tolist() == getattr(whole, name)[[1, 3]].tolist(), name
@@ -89,10 +90,16 @@ def test_the_names_of_sources_alone(tmp_path: Path) -> None:
 
 
 def test_tools(tmp_path: Path) -> None:
-    written = ToolTable(Ragged.pack([[4, 9], [4, 13_999, 7]], np.uint16), np.array([2, 1]), np.array([0, 70_000]))
+    written = ToolTable(
+        Ragged.pack([[4, 9], [4, 13_999, 7]], np.uint16),
+        Ragged.pack([[], [(1, 2), (2, 3)]], np.uint16),
+        np.array([2, 1]),
+        np.array([0, 70_000]),
+    )
     save_tools(tmp_path, written)
     read = load_tools(tmp_path)
     assert lists(read.ids) == lists(written.ids)
+    assert lists(read.parameters) == [[], [1, 2, 2, 3]]
     assert (read.head.tolist(), read.group.tolist()) == ([2, 1], [0, 70_000])
 
 
@@ -152,11 +159,13 @@ def test_shards_from_before_there_were_weights(tmp_path: Path) -> None:
 
 def test_two_folders_in_one(tmp_path: Path) -> None:
     """What pointed at a tool, a group or a source points at the same one."""
-    tools = ToolTable(Ragged.pack([[4, 9], [4, 8, 7]], np.uint16), np.array([2, 1]), np.array([0, 3]))
-    more = ToolTable(Ragged.pack([[5], [6, 6]], np.uint16), np.array([1, 2]), np.array([1, 0]))
+    ranges = Ragged.pack([[], [(1, 3)]], np.int64)
+    tools = ToolTable(Ragged.pack([[4, 9], [4, 8, 7]], np.uint16), ranges, np.array([2, 1]), np.array([0, 3]))
+    more = ToolTable(Ragged.pack([[5], [6, 6]], np.uint16), ranges, np.array([1, 2]), np.array([1, 0]))
     first, second = table([[1], [], [0, 1]]), replace(table([[1, 0], [0]]), sources=("third", "fourth"))
     examples, both = joined((first, tools), (second, more))
     assert lists(both.ids) == [[4, 9], [4, 8, 7], [5], [6, 6]]
+    assert lists(both.parameters) == [[], [1, 3], [], [1, 3]]
     assert both.head.tolist() == [2, 1, 1, 2]
     assert both.group.tolist() == [0, 3, 5, 4]  # 3 is the largest of the first folder's groups
     assert lists(examples.call_tools) == [[1], [], [0, 1], [3, 2], [2]]

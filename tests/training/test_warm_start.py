@@ -53,7 +53,7 @@ def vectors(network: Network, prompts: list[Prompt]) -> torch.Tensor:
         group = order[start : start + 32]
         chosen = [prompts[k] for k in group]
         ids, pool = pad_prompts([p.ids for p in chosen], [p.pool for p in chosen])
-        found |= zip(group, network.encoder(ids, pool).pooled, strict=True)
+        found |= zip(group, network.encoder(ids, pool[:, None]).pooled[:, 0], strict=True)
     return torch.stack([found[k] for k in range(len(prompts))])
 
 

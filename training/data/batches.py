@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from model.parameters import NO_PARAMETER
 from model.tokenizer import PAD, SLOT
 from training.data.packing import Packed, buckets, pack
 from training.data.shards import ExampleTable, Ragged, ToolTable
@@ -68,9 +69,12 @@ class Batch:
     """B rows, M tools, N decoder tokens, F of them before a free choice; R slots of at most C candidates.
 
     `texts`: the conversations 0..B-1, then the tools; `pool` [text tokens] is 1.0 where a pooled vector is taken.
+    `parameters` is how many parameters P the called tools have together: the text tokens `parameter_token` [K]
+    make up the lines of those numbered `parameter_row` [K].
     `decoder`: the rows' tokens; for each of them [N] `target`, the token that follows, `free`, whether that one is a
     choice, `owner`, which of the row's called tools is being filled, `call_start`, where in the row its slot is, and
-    `slot_tool`, the tool among the M. `sources`: one a decoder bucket. `routes`: buckets of route rows; `route_index`
+    `vector`, the input beside the token: at a slot the tool among the M, else M + the number of the parameter that the
+    token belongs to, or M + P for none. `sources`: one a decoder bucket. `routes`: buckets of route rows; `route_index`
     [R, C+1] says where each slot's candidates are among all of them in that order (NO_TOOL pads), NONE last;
     `route_target` [R] which of them is right. `positive` [B]: the first called tool among the M, or NO_TOOL;
     `tool_group` [M], `row_group` [B] families. `anchor_ids`, `anchor_pool` [ANCHORS, T]: the first conversations,
@@ -79,12 +83,15 @@ class Batch:
 
     texts: Packed
     pool: Tensor
+    parameters: int
+    parameter_token: Tensor
+    parameter_row: Tensor
     decoder: Packed
     target: Tensor
     free: Tensor
     owner: Tensor
     call_start: Tensor
-    slot_tool: Tensor
+    vector: Tensor
     sources: tuple[Sources, ...]
     routes: tuple[Routes, ...]
     route_index: Tensor
@@ -199,10 +206,10 @@ def build_batch(
             groups = {int(tools.group[t]) for t in row} | {int(examples.group[i])}
             rivals = [t for t in rng.permutation(table)[: 4 * candidates].tolist() if int(tools.group[t]) not in groups]
             if calls and rng.random() < IRRELEVANT:
-                row = [t for t in row if t not in {t for t, _, _ in calls}]
+                row = [t for t in row if t not in {c.tool for c in calls}]
                 calls = []
-        chosen = [*row, *rivals][: max(most, len({t for t, _, _ in calls}))]
-        layouts.append(_Layout(sorted(local[t] for t in chosen), [(local[t], a, f) for t, a, f in calls]))
+        chosen = [*row, *rivals][: max(most, len({c.tool for c in calls}))]
+        layouts.append(_Layout(sorted(local[t] for t in chosen), [replace(c, tool=local[c.tool]) for c in calls]))
 
     queries = [examples.query[i] for i in indices]
     pools = [(int(examples.pool_start[i]), len(q)) for i, q in zip(indices, queries, strict=True)]
@@ -220,7 +227,7 @@ def build_batch(
     return Batch(
         texts,
         torch.from_numpy(pool),
-        **_decoder_side(layouts, spans),
+        **_decoder_side(layouts, spans, [tools.parameters[t].reshape(-1, 2) for t in table]),
         positive=torch.tensor(positives),
         tool_group=tool_group,
         row_group=row_group,
@@ -259,11 +266,21 @@ def pad_prompts(prompts: Sequence[npt.ArrayLike], pools: Sequence[tuple[int, int
     return torch.from_numpy(ids), torch.from_numpy(pool)
 
 
-def _calls(examples: ExampleTable, i: int) -> list[tuple[int, list[int], list[int]]]:
-    """(tool, argument ids, free mask) of each call of example i."""
+@dataclass(frozen=True)
+class _Call:
+    """A call to write: of each argument token, whether it is a choice, and whose (or NO_PARAMETER's) it is."""
+
+    tool: int
+    ids: list[int]
+    free: list[int]
+    parameter: list[int]
+
+
+def _calls(examples: ExampleTable, i: int) -> list[_Call]:
+    """The calls of example i."""
     first = int(examples.call_tools.offsets[i])
     return [
-        (int(tool), examples.arguments[first + k].tolist(), examples.free[first + k].tolist())
+        _Call(int(tool), *(x[first + k].tolist() for x in (examples.arguments, examples.free, examples.parameter)))
         for k, tool in enumerate(examples.call_tools[i])
     ]
 
@@ -271,22 +288,24 @@ def _calls(examples: ExampleTable, i: int) -> list[tuple[int, list[int], list[in
 class _Layout:
     """One row: the decoder's tokens, and its slots."""
 
-    def __init__(self, candidates: list[int], calls: list[tuple[int, list[int], list[int]]]) -> None:
-        self.tools = list(dict.fromkeys(tool for tool, _, _ in calls))
+    def __init__(self, candidates: list[int], calls: list[_Call]) -> None:
+        self.tools = list(dict.fromkeys(call.tool for call in calls))
         self.ids: list[int] = []
         self.target: list[int] = []
         self.free: list[bool] = []
         self.owner: list[int] = []
         self.call_start: list[int] = []
+        self.parameter: list[int] = []
         self.slots: list[tuple[int, list[int], int]] = []  # (tokens before it, candidates, which is right)
-        for tool, arguments, free in calls:
-            start, length = len(self.ids), len(arguments) + 1
-            self.slots.append((start, candidates, candidates.index(tool)))
-            self.ids += [SLOT, *arguments]
-            self.target += [*arguments, PAD]
-            self.free += [*map(bool, free), False]
-            self.owner += [self.tools.index(tool)] * length
+        for call in calls:
+            start, length = len(self.ids), len(call.ids) + 1
+            self.slots.append((start, candidates, candidates.index(call.tool)))
+            self.ids += [SLOT, *call.ids]
+            self.target += [*call.ids, PAD]
+            self.free += [*map(bool, call.free), False]
+            self.owner += [self.tools.index(call.tool)] * length
             self.call_start += [start] * length
+            self.parameter += [NO_PARAMETER, *call.parameter]
         # Behind the last call the rivals of NONE are chiefly the tools just called.
         rivals = (
             candidates if not calls else [*self.tools, *(c for c in candidates if c not in self.tools)][:END_RIVALS]
@@ -294,9 +313,17 @@ class _Layout:
         self.slots.append((len(self.ids), rivals, len(rivals)))
 
 
-def _decoder_side(layouts: Sequence[_Layout], spans: Sequence[Ints]) -> dict[str, Any]:
-    """The fields of a batch about decoder tokens; `spans` [B + M] are the flat places of each text's tokens."""
+def _decoder_side(layouts: Sequence[_Layout], spans: Sequence[Ints], ranges: Sequence[Ints]) -> dict[str, Any]:
+    """The fields of a batch about decoder tokens.
+
+    `spans` [B + M] are the flat places of each text's tokens, `ranges` [M] where in a tool's text its parameters are.
+    """
     rows = len(layouts)
+    places: list[Ints] = []  # of each parameter's tokens
+    first_parameter: dict[int, int] = {}  # of each called tool
+    for tool in sorted({t for x in layouts for t in x.tools}):
+        first_parameter[tool] = len(places)
+        places += [spans[rows + tool][start:end] for start, end in ranges[tool].tolist()]
     decoder = pack([x.ids or [PAD] for x in layouts])
     start = decoder.start.numpy()
     arrays: dict[str, npt.NDArray[Any]] = {
@@ -304,13 +331,18 @@ def _decoder_side(layouts: Sequence[_Layout], spans: Sequence[Ints]) -> dict[str
         "free": np.zeros(len(decoder.ids), np.bool_),
         "owner": np.zeros(len(decoder.ids), np.int64),
         "call_start": np.zeros(len(decoder.ids), np.int64),
-        "slot_tool": np.zeros(len(decoder.ids), np.int64),
+        "vector": np.full(len(decoder.ids), len(ranges) + len(places), np.int64),
     }
     for b, x in enumerate(layouts):
         at = slice(start[b], start[b] + len(x.ids))
         for name in ("target", "free", "owner", "call_start"):
             arrays[name][at] = getattr(x, name)
-        arrays["slot_tool"][at] = np.array(x.tools, np.int64)[x.owner]
+        for flat, token, owner, parameter in zip(range(at.start, at.stop), x.ids, x.owner, x.parameter, strict=True):
+            tool = x.tools[owner]
+            if token == SLOT:
+                arrays["vector"][flat] = tool
+            elif parameter != NO_PARAMETER:
+                arrays["vector"][flat] = len(ranges) + first_parameter[tool] + parameter
     sources = []
     first = 0
     order = decoder.order.numpy()
@@ -335,6 +367,9 @@ def _decoder_side(layouts: Sequence[_Layout], spans: Sequence[Ints]) -> dict[str
     place = np.empty(len(route) + 1, np.int64)
     place[order], place[NO_TOOL] = np.arange(len(route)), NO_TOOL
     return {
+        "parameters": len(places),
+        "parameter_token": torch.from_numpy(np.concatenate([*places, np.zeros(0, np.int64)])),
+        "parameter_row": torch.from_numpy(np.repeat(np.arange(len(places)), [len(p) for p in places])),
         "decoder": decoder,
         **{name: torch.from_numpy(array) for name, array in arrays.items()},
         "sources": tuple(sources),

@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from model.errors import SchemaError
 from model.grammar import Grammar, GrammarCompiler, free_mask
-from model.prompt import dumps, encode_messages, encode_tool
+from model.parameters import Keys, ParameterTracker, parameter_keys
+from model.prompt import Prompt, dumps, encode_messages, encode_tool
 from model.schema import normalise
 from model.tokenizer import END, Tokenizer
 from model.types import Message, Tool, ToolCall
@@ -321,6 +322,7 @@ class _Row:
     call_tools: list[int]
     arguments: list[npt.NDArray[Any]]
     free: list[npt.NDArray[Any]]
+    parameter: list[npt.NDArray[Any]]
     source: str
     group: int
     family: int
@@ -335,7 +337,9 @@ class ExampleEncoder:
         self.tokenizer, self.config, self.drop = tokenizer, config, drop
         self.compiler = GrammarCompiler(tokenizer.json_text, tokenizer.vocab_size, END)
         self._tools: dict[str, int | None] = {}  # content -> number; None when it cannot be used
-        self._prompts: list[tuple[list[int], int, int]] = []
+        self._prompts: list[Prompt] = []
+        self._tool_groups: list[int] = []
+        self._keys: list[Keys] = []
         self._grammars: list[Grammar] = []
         self._groups: dict[str, int] = {}
         self._families: dict[str, int] = {}
@@ -369,6 +373,7 @@ class ExampleEncoder:
             call_tools=Ragged.pack([r.call_tools for r in rows], np.int32),
             arguments=Ragged.pack([a for r in rows for a in r.arguments], np.uint16),
             free=Ragged.pack([f for r in rows for f in r.free], np.uint8),
+            parameter=Ragged.pack([p for r in rows for p in r.parameter], np.int16),
             source=np.array([sources.index(r.source) for r in rows]),
             sources=tuple(sources),
             group=np.array([r.group for r in rows]),
@@ -379,9 +384,10 @@ class ExampleEncoder:
 
     def tool_table(self) -> ToolTable:
         return ToolTable(
-            Ragged.pack([p[0] for p in self._prompts], np.uint16),
-            np.array([p[1] for p in self._prompts]),
-            np.array([p[2] for p in self._prompts]),
+            Ragged.pack([p.ids for p in self._prompts], np.uint16),
+            Ragged.pack([p.parameters for p in self._prompts], np.uint16),
+            np.array([p.pool[1] for p in self._prompts]),
+            np.array(self._tool_groups),
         )
 
     def _row(self, e: Example) -> _Row | str:
@@ -407,6 +413,11 @@ class ExampleEncoder:
             call_tools=[n for n in called if n is not None],
             arguments=[np.array(a, np.uint16) for a in arguments],
             free=[np.array(f, np.uint8) for f in free],
+            parameter=[
+                np.array(ParameterTracker(self.tokenizer, self._keys[n]).feed(a), np.int16)
+                for n, a in zip(called, arguments, strict=True)
+                if n is not None
+            ],
             source=e.source,
             group=self._group(e.group),
             family=self._families.setdefault(e.group, len(self._families)),
@@ -427,6 +438,8 @@ class ExampleEncoder:
             except SchemaError:
                 return None
             self._tools[content] = len(self._prompts)
-            self._prompts.append((prompt.ids, prompt.pool[1], self._group(group)))
+            self._prompts.append(prompt)
+            self._tool_groups.append(self._group(group))
+            self._keys.append(parameter_keys(prompt.names, self.tokenizer))
             self._grammars.append(grammar)
         return self._tools[content]

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from model.prompt import FORMAT_VERSION
 
+SHARDS_VERSION = 2  # 2: which parameter each token of arguments belongs to
 Ids = npt.NDArray[np.uint16]
 
 
@@ -32,7 +33,7 @@ class Ragged:
     @classmethod
     def pack(cls, items: Sequence[npt.ArrayLike], dtype: npt.DTypeLike) -> Ragged:
         lengths = np.fromiter((np.size(x) for x in items), np.int64, len(items))
-        flat = np.concatenate([np.asarray(x, dtype) for x in items]) if items else np.zeros(0, dtype)
+        flat = np.concatenate([np.asarray(x, dtype).ravel() for x in items]) if items else np.zeros(0, dtype)
         return cls(flat, np.concatenate([[0], lengths.cumsum()]))
 
     def __getitem__(self, i: int) -> npt.NDArray[Any]:
@@ -52,9 +53,11 @@ class Ragged:
 
 @dataclass(frozen=True)
 class ToolTable:
-    """All tools: `ids[i]` the prompt, `head[i]` the end of its pooled range, `group[i]` its family."""
+    """All tools: `ids[i]` the prompt, `head[i]` the end of its pooled range, `parameters[i]` the ranges of its
+    parameters (start, end, start, ...), `group[i]` its family."""
 
     ids: Ragged
+    parameters: Ragged
     head: npt.NDArray[np.int64]
     group: npt.NDArray[np.int64]
 
@@ -68,8 +71,9 @@ class ExampleTable:
     any tool of it, listed or not), `family` (examples of one family share tools: a group, or one variant of it), and
     `weight`, how much the example counts in the losses (float32; 1.0 but for answers that a teacher gave now and then).
     `closed` says that nothing but the listed tools was on offer, and that `others` has all of them, hardest first.
-    Per call, in order: `arguments` ids and their `free` mask (1 where the grammar left a choice); the calls of example
-    i begin at `call_tools.offsets[i]`.
+    Per call, in order: `arguments` ids, their `free` mask (1 where the grammar left a choice) and the number of the
+    `parameter` that each belongs to (or `model.parameters.NO_PARAMETER`); the calls of example i begin at
+    `call_tools.offsets[i]`.
     """
 
     query: Ragged
@@ -78,6 +82,7 @@ class ExampleTable:
     call_tools: Ragged
     arguments: Ragged
     free: Ragged
+    parameter: Ragged
     source: npt.NDArray[np.int64]
     sources: tuple[str, ...]
     group: npt.NDArray[np.int64]
@@ -105,6 +110,7 @@ class ExampleTable:
             call_tools=self.call_tools.where(keep),
             arguments=self.arguments.where(calls),
             free=self.free.where(calls),
+            parameter=self.parameter.where(calls),
             source=self.source[keep],
             sources=self.sources,
             group=self.group[keep],
@@ -120,18 +126,30 @@ _RAGGED_TYPES = {
     "call_tools": np.int32,
     "arguments": np.uint16,
     "free": np.uint8,
+    "parameter": np.int16,
 }
 
 
 def save_tools(folder: Path, table: ToolTable) -> None:
     np.savez_compressed(
-        folder / "tools.npz", ids=table.ids.flat, lengths=table.ids.lengths, head=table.head, group=table.group
+        folder / "tools.npz",
+        ids=table.ids.flat,
+        lengths=table.ids.lengths,
+        parameters=table.parameters.flat,
+        parameters_lengths=table.parameters.lengths,
+        head=table.head,
+        group=table.group,
     )
 
 
 def load_tools(folder: Path) -> ToolTable:
     with np.load(folder / "tools.npz") as z:
-        return ToolTable(_ragged(z["ids"], z["lengths"]), z["head"].astype(np.int64), z["group"].astype(np.int64))
+        return ToolTable(
+            _ragged(z["ids"], z["lengths"]),
+            _ragged(z["parameters"].astype(np.int64), z["parameters_lengths"]),
+            z["head"].astype(np.int64),
+            z["group"].astype(np.int64),
+        )
 
 
 def save_examples(folder: Path, split: str, table: ExampleTable) -> None:
@@ -184,17 +202,18 @@ def save_description(folder: Path, tokenizer_json: str, counts: dict[str, Any]) 
     digest = hashlib.sha256()
     for name in ("tools.npz", "train.npz", "heldout.npz"):
         digest.update((folder / name).read_bytes())
-    description = {"prompt_format": FORMAT_VERSION, "sha256": digest.hexdigest(), **counts}
+    description = {"prompt_format": FORMAT_VERSION, "shards": SHARDS_VERSION, "sha256": digest.hexdigest(), **counts}
     (folder / "shards.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
 
 
 def load_description(folder: Path) -> dict[str, Any]:
     """`shards.json`; ValueError when the shards were prepared for another prompt format."""
     description: dict[str, Any] = json.loads((folder / "shards.json").read_text(encoding="utf-8"))
-    if description["prompt_format"] != FORMAT_VERSION:
+    found, known = (description["prompt_format"], description.get("shards", 1)), (FORMAT_VERSION, SHARDS_VERSION)
+    if found != known:
         raise ValueError(
-            f"{folder} was prepared for prompt format {description['prompt_format']}, this code has {FORMAT_VERSION}: "
-            "prepare it again"
+            f"{folder} has prompt format {found[0]} and shards format {found[1]}, this code reads {known[0]} and "
+            f"{known[1]}: prepare it again"
         )
     return description
 

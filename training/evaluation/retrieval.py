@@ -59,7 +59,7 @@ def load_encoder(folder: Path, threads: int) -> tuple[Tokenizer, Encode, int]:
     session = Session(folder, tokenizer, manifest.sizes, threads, half=manifest.precision == "int8")
 
     def encode(prompts: Sequence[Prompt]) -> list[Vector]:
-        return [e.pooled for e in session.encode([(p.ids, p.pool) for p in prompts])]
+        return [e.pooled for e in session.encode(prompts)]
 
     return tokenizer, encode, manifest.max_tokens
 

@@ -160,7 +160,7 @@ def test_probabilities_approach_the_teachers_shares(tmp_path: Path) -> None:
     """Of a request that the teacher answers in one way seven times in ten and in another three times."""
     pages, paris = (Call("ping", {}),), (Call("get_weather", {"city": "Paris"}),)
     unsure = label("Paris, answer", (0.7, pages), (0.3, paris))
-    config = configured(replace(CONFIG, epochs=400.0, replay=0.0), rows=8, patience=0)
+    config = configured(replace(CONFIG, epochs=400.0, replay=0.0), rows=8, patience=0, eval_every=1_000)
     network = tuned(tmp_path, [unsure], [unsure], config)
     export_student(network, tmp_path / "artifact", start(), {})
     engine = load_engine(tmp_path / "artifact", threads=1)
@@ -180,6 +180,7 @@ def general_loss(network: Network, general: Path) -> float:
     return measured["fill"] + measured["route"]
 
 
+@pytest.mark.slow
 def test_replay_keeps_what_the_start_knew(general: Path, tmp_path: Path) -> None:
     """A start that has learnt the general corpus, and labels of two tools that are not in it."""
     other = [t for t in OTHER_TOOLS if t.name != "get_weather"]
@@ -187,14 +188,14 @@ def test_replay_keeps_what_the_start_knew(general: Path, tmp_path: Path) -> None
         label(f"{city} {k}", (1.0, (Call("book_table", {"guests": k}),)), tools=other)
         for k, city in enumerate(corpus.CITIES * 4, 1)
     ]
-    settings = configured(CONFIG, patience=0).training
+    settings = configured(CONFIG, patience=0, eval_every=1_000).training
     sizes = ModelConfig.tiny(tokenizer().vocab_size)
     taught = loop.train(general, tmp_path / "taught", replace(settings, steps=200), sizes, init=str(start()))
     export_student(taught, tmp_path / "start", start(), {})
     before = general_loss(taught, general)
     after = {}
     for name, replay in (("without", 0.0), ("with", 0.5)):
-        config = configured(replace(CONFIG, epochs=20.0 if replay else 40.0, replay=replay), patience=0, warmup=1)
+        config = replace(CONFIG, epochs=20.0 if replay else 40.0, replay=replay, training=replace(settings, warmup=1))
         dataset = {"replay": 140 if replay else 0, "replay_shards": general if replay else None}
         network = tuned(tmp_path / name, given, given[:8], config, tmp_path / "start", **dataset)
         after[name] = general_loss(network, general)

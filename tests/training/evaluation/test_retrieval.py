@@ -23,9 +23,15 @@ class Words:
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
 
+    def encode(self, text: str) -> list[int]:
+        return [10 + self.numbers.setdefault(word, len(self.numbers)) for word in text.replace(":", " ").split()]
+
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        words = [text.replace(":", " ").split() for text in texts]
-        return [[10 + self.numbers.setdefault(w, len(self.numbers)) for w in ws] for ws in words]
+        return [self.encode(text) for text in texts]
+
+    def encode_pieces(self, pieces: Sequence[str]) -> tuple[list[int], list[int]]:
+        found = [self.encode(piece) for piece in pieces]
+        return [token for ids in found for token in ids], [sum(map(len, found[:k])) for k in range(len(found))]
 
 
 def count_words(prompts: Sequence[Prompt]) -> list[Vector]:
