@@ -136,8 +136,9 @@ class Pipeline:
         """Fine-tune the student."""
         began = time.monotonic()
         s = self.settings
-        learn(*self._taught, s.start, self.student, self._config, replay_shards=s.replay_shards, threads=s.threads)
-        self.say(f"Trained in {(time.monotonic() - began) / 60:.1f} minutes; {self.student / 'loss.png'} shows how.")
+        student = self.student
+        learn(*self._taught, s.start, student, self._config, replay_shards=s.replay_shards, threads=s.threads)
+        self.say(f"Trained in {(time.monotonic() - began) / 60:.1f} minutes; {student / 'loss.png'} shows how.")
         return True
 
     def export(self) -> bool:
@@ -176,8 +177,11 @@ class Pipeline:
 
     @property
     def student(self) -> Path:
-        """The folder of the student of the present labels."""
-        text = b"".join((self._labels / f"{name}.jsonl").read_bytes() for name in ("labels", "heldout"))
+        """The folder of the student of the present labels. ValueError when there are none."""
+        files = [self._labels / f"{name}.jsonl" for name in ("labels", "heldout")]
+        if not all(file.exists() for file in files):
+            raise ValueError(f"{self._labels} has no labels yet: the step filter writes them")
+        text = b"".join(file.read_bytes() for file in files)
         return self.settings.run / f"student-{hashlib.sha256(text).hexdigest()[:8]}"
 
     @property
@@ -197,8 +201,6 @@ class Pipeline:
     @property
     def _taught(self) -> tuple[list[Label], list[Label]]:
         """(labels to learn from, those held out)."""
-        if not (self._labels / "labels.jsonl").exists():
-            raise ValueError(f"{self._labels} has no labels yet: the step filter writes them")
         return read_labels(self._labels / "labels.jsonl"), read_labels(self._labels / "heldout.jsonl")
 
     def _preparation(self) -> str:

@@ -80,8 +80,9 @@ def test_the_tools_nearest_to_the_conversation_come_first(tmp_path: Path) -> Non
     network = artifact_network(start())
 
     def vector(ids: list[int], pool: tuple[int, int]) -> np.ndarray:
+        padded, taken = pad_prompts([ids], [pool])
         with torch.no_grad():
-            return network.encoder(*pad_prompts([ids], [pool])).pooled[0].numpy()
+            return network.encoder(padded, taken[:, None]).pooled[0, 0].numpy()
 
     offered = np.stack([vector(p.ids, p.pool) for p in (encode_tool(t, tokenizer()) for t in TOOLS)])
     place = {t.name: k for k, t in enumerate(TOOLS)}
