@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import _thread
 import json
+import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,15 @@ def test_a_budget_learns_what_answers_really_cost(tmp_path: Path, budget: float)
     assert done.stopped and 0.5 * budget < teacher.dollars <= budget
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C interrupts, also in a job of the background, which shells start with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_in_order_and_keeps_what_is_under_way(tmp_path: Path) -> None:
     first, second = Toy(before=at(40, _thread.interrupt_main), seconds=0.002), Toy()
     done = run(tmp_path / "l", first)
