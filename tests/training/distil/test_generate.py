@@ -240,6 +240,7 @@ def test_a_teacher_without_new_ideas_is_not_paid_for_more_of_them(tmp_path: Path
     assert BARREN < len(read_ledger(tmp_path / "l").inventions) < 2 * BARREN
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_given_questions_are_asked_and_none_are_invented(tmp_path: Path) -> None:
     questions = [asked(f"weather in {city} for {n} days", "recorded") for n in range(2, 14) for city in CITIES]
     first, second = Toy(before=at(90, _thread.interrupt_main), seconds=0.001), Toy()
