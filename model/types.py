@@ -6,7 +6,7 @@ Plain frozen dataclasses: no HTTP, no pydantic, no tensors. `app` translates the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -52,7 +52,14 @@ class ToolChoice:
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """What to answer and within which limits. `temperature` 0 is greedy; `max_tokens` counts generated tokens."""
+    """What to answer and within which limits. `temperature` 0 is greedy; `max_tokens` counts generated tokens.
+
+    `response` asks for an answer as JSON text where there is no call: the schema of the answer, posing as a tool whose
+    arguments are the answer. Without it, an answer without calls has no text.
+
+    `top_logprobs` asks for the log probability of every token that is written, with as many alternatives; None for
+    neither.
+    """
 
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...]
@@ -62,6 +69,8 @@ class GenerationRequest:
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int | None = None
+    response: Tool | None = None
+    top_logprobs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,44 @@ class Usage:
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class TokenLogprob:
+    """A token that was written, and its log probability: natural, none above 0, and 0 where the grammar forced it.
+
+    `alternatives` are the most probable of those that the grammar admitted in its place, itself among them, best first:
+    as many as `top_logprobs` says. Tokens are bytes: one character may be spread over several of them.
+    """
+
+    token: bytes
+    logprob: float
+    alternatives: tuple[tuple[bytes, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Span:
+    """A piece of a request: `messages[message].text[start:end]`, which is `text`."""
+
+    message: int
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Where one value of the arguments comes from.
+
+    `path` is the value's JSON pointer (RFC 6901) in the arguments object, such as `/guests/0/name`; values are strings,
+    numbers, booleans and null, and empty arrays and objects. `source` is the text of the conversation that the model
+    copied it from, None when it wrote it by itself. `found` tells whether the value occurs in the conversation at all,
+    as it stands or in another spelling of the same.
+    """
+
+    path: str
+    found: bool
+    source: Span | None
 
 
 @dataclass(frozen=True)
@@ -106,6 +153,13 @@ class GenerationResult:
 
     `finish_reason` is derived from what was emitted: "length" when the budget cut a call, which is then absent from
     `calls` but was (partly) streamed; "tool_calls" when there are calls; "stop" otherwise.
+
+    `text` is the JSON that answers a request with a `response`; None when there are calls, and without a `response`.
+    One that the budget cut is there as far as it goes, with "length".
+
+    `evidence[i]` is of the values of `calls[i]`, in the order in which they are written; `text_evidence` of those of
+    `text`. `logprobs` are of all tokens written (of the calls' arguments, in order, or of `text`), a cut call's
+    included; None when the request did not ask for them.
     """
 
     calls: tuple[ToolCall, ...]
@@ -114,6 +168,10 @@ class GenerationResult:
     finish_reason: FinishReason
     usage: Usage
     trace: Trace | None = field(default=None, compare=False)
+    text: str | None = None
+    evidence: tuple[tuple[Evidence, ...], ...] = ()
+    text_evidence: tuple[Evidence, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -126,10 +184,19 @@ class CallStarted:
 
 @dataclass(frozen=True)
 class ArgumentsDelta:
-    """The next piece of the `index`-th call's arguments text."""
+    """The next piece of the `index`-th call's arguments text, and its tokens when the request asked for `logprobs`."""
 
     index: int
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True)
+class TextDelta:
+    """The next piece of the answer's text, and its tokens when the request asked for `logprobs`."""
+
+    text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,7 +206,15 @@ class Finished:
     result: GenerationResult
 
 
-Event = CallStarted | ArgumentsDelta | Finished
+Event = CallStarted | ArgumentsDelta | TextDelta | Finished
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Vectors of texts, of unit length and equal width, and how many tokens were read for them."""
+
+    vectors: tuple[tuple[float, ...], ...]
+    tokens: int
 
 
 class Engine(Protocol):
@@ -148,11 +223,15 @@ class Engine(Protocol):
     def prepare(self, request: GenerationRequest) -> None:
         """Check everything that can be refused (tool schemas, context length) before any output is produced.
 
-        Raises `model.errors.RequestError`. Warms the per-tool caches, so that a `stream` right after is fast.
+        Raises `model.errors.RequestError`, its `param` in the terms of the request: `tools[2].function.parameters…`,
+        `response.parameters…`, `messages`. Warms the per-tool caches, so that a `stream` right after is fast.
         """
 
     def stream(self, request: GenerationRequest) -> Iterator[Event]:
-        """Generate: zero or more calls as events, then exactly one `Finished`. Raises as `prepare` does."""
+        """Generate: zero or more calls, or pieces of a text, then exactly one `Finished`. Raises as `prepare` does."""
 
     def generate(self, request: GenerationRequest) -> GenerationResult:
         """`stream`, folded into its result."""
+
+    def embed(self, texts: Sequence[str]) -> Embeddings:
+        """A vector of each text. Raises `model.errors.ContextLengthError`, its `param` naming the text: `input[3]`."""

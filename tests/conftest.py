@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -14,11 +14,13 @@ import pytest
 from model.types import (
     ArgumentsDelta,
     CallStarted,
+    Embeddings,
     Event,
     Finished,
     FinishReason,
     GenerationRequest,
     GenerationResult,
+    TextDelta,
     ToolCall,
     Usage,
 )
@@ -48,31 +50,39 @@ PARIS = ToolCall("get_weather", '{"city":"Paris"}')
 ROME = ToolCall("get_time", '{"city":"Rome"}')
 
 
-def result(*calls: ToolCall, finish: FinishReason | None = None, confidence: float | None = 0.93) -> GenerationResult:
-    """An answer of these calls; `confidence` None is that of a model without calibration."""
+def result(
+    *calls: ToolCall, finish: FinishReason | None = None, confidence: float | None = 0.93, **fields: Any
+) -> GenerationResult:
+    """An answer of these calls; `confidence` None is that of a model without calibration; `fields` are further ones."""
     return GenerationResult(
         calls=calls,
         confidences=tuple(None if confidence is None else 0.95 - 0.01 * i for i in range(len(calls))),
         confidence=confidence,
         finish_reason=finish or ("tool_calls" if calls else "stop"),
         usage=Usage(prompt_tokens=40, completion_tokens=7, cached_tokens=30),
+        **fields,
     )
 
 
 def events(answer: GenerationResult) -> Iterator[Event]:
-    """`answer` as an engine would stream it, each call's arguments in two pieces."""
+    """`answer` as an engine would stream it, each call's arguments and a text in two pieces."""
     for index, call in enumerate(answer.calls):
         yield CallStarted(index, call.name)
         half = len(call.arguments) // 2
         yield ArgumentsDelta(index, call.arguments[:half])
         yield ArgumentsDelta(index, call.arguments[half:])
+    if answer.text:
+        half = len(answer.text) // 2
+        yield TextDelta(answer.text[:half])
+        yield TextDelta(answer.text[half:])
     yield Finished(answer)
 
 
 class FakeEngine:
     """Plays `script(request)`; remembers what it was asked and whether its streams were closed.
 
-    Without a script it obeys `tool_choice` and otherwise calls the first tool with `{"city":"Paris"}`.
+    Without a script it obeys `tool_choice` and otherwise calls the first tool with `{"city":"Paris"}`; where there is
+    to be no call but a text, that is the text. Its embeddings are one-hot by the text's length.
     """
 
     def __init__(self) -> None:
@@ -86,8 +96,8 @@ class FakeEngine:
 
     @staticmethod
     def obey(request: GenerationRequest) -> Iterator[Event]:
-        if request.tool_choice.mode == "none":
-            return events(result())
+        if request.tool_choice.mode == "none" or not request.tools:
+            return events(result(text='{"city":"Paris"}' if request.response else None))
         name = request.tool_choice.name or request.tools[0].name
         return events(result(ToolCall(name, '{"city":"Paris"}')))
 
@@ -117,6 +127,13 @@ class FakeEngine:
             if isinstance(event, Finished):
                 return event.result
         raise AssertionError("no Finished event")
+
+    def embed(self, texts: Sequence[str]) -> Embeddings:
+        if self.refusal is not None:
+            raise self.refusal
+        width = 8
+        vectors = tuple(tuple(float(len(text) % width == i) for i in range(width)) for text in texts)
+        return Embeddings(vectors, sum(map(len, texts)))
 
 
 def chat(**fields: Any) -> dict[str, Any]:

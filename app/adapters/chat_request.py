@@ -6,13 +6,12 @@ ignored. The legacy `functions`, `function_call` and role `function` are transla
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from app.adapters.conversation import declared_tools, earlier_call, latest_tool_results, missing, named_choice
 from app.errors import InvalidRequestError, UnsupportedError
 from app.schemas.chat import ChatCompletionRequest, ChatMessage, Content
-from app.schemas.tools import CalledFunction, FunctionDefinition
 from model.types import GenerationRequest, Message, Role, Tool, ToolCall, ToolChoice
 
 _ROLES: Mapping[str, Role] = {
@@ -48,9 +47,9 @@ def to_job(body: ChatCompletionRequest) -> ChatJob:
     messages = _messages(body.messages)
     legacy = body.tools is None and body.functions is not None
     if body.tools is not None:
-        tools = _tools([tool.function for tool in body.tools], "tools[{}].function.name")
+        tools = declared_tools([tool.function for tool in body.tools], "tools[{}].function.name")
     elif body.functions is not None:
-        tools = _tools(body.functions, "functions[{}].name")
+        tools = declared_tools(body.functions, "functions[{}].name")
     else:
         raise InvalidRequestError(
             "Bodkin makes tool calls only: declare at least one function in 'tools'.",
@@ -69,7 +68,7 @@ def to_job(body: ChatCompletionRequest) -> ChatJob:
         # OpenAI's seeds are signed; a random generator's are not.
         seed=None if body.seed is None else body.seed % 2**64,
     )
-    return ChatJob(request=request, legacy=legacy, tool_results=_latest_tool_results(messages))
+    return ChatJob(request=request, legacy=legacy, tool_results=latest_tool_results(messages))
 
 
 def _refuse_unsupported(body: ChatCompletionRequest) -> None:
@@ -100,14 +99,14 @@ def _messages(messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
         if message.role == "assistant":
             wire_calls = message.tool_calls or []
             pending = {call.id: call.function.name for call in wire_calls}
-            calls = [_call(call.function) for call in wire_calls]
+            calls = [earlier_call(call.function.name, call.function.arguments) for call in wire_calls]
             if message.function_call is not None:
-                calls.append(_call(message.function_call))
+                calls.append(earlier_call(message.function_call.name, message.function_call.arguments))
         elif message.role == "tool":
             name = _answered_function(message, pending, i)
         elif message.role == "function":
             if message.name is None:
-                raise _missing(f"messages[{i}].name")
+                raise missing(f"messages[{i}].name")
             name = message.name
         else:
             pending = {}
@@ -117,7 +116,7 @@ def _messages(messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
 
 def _answered_function(message: ChatMessage, pending: dict[str, str], i: int) -> str:
     if message.tool_call_id is None:
-        raise _missing(f"messages[{i}].tool_call_id")
+        raise missing(f"messages[{i}].tool_call_id")
     if not pending:
         raise InvalidRequestError(
             "Invalid parameter: messages with role 'tool' must be a response to a preceding message with 'tool_calls'.",
@@ -151,39 +150,9 @@ def _text(content: Content | None, param: str) -> str:
             )
         text = part.text if part.type == "text" else part.refusal
         if text is None:
-            raise _missing(f"{param}[{i}].{part.type}")
+            raise missing(f"{param}[{i}].{part.type}")
         texts.append(text)
     return "\n".join(texts)
-
-
-def _call(function: CalledFunction) -> ToolCall:
-    """An earlier call, its arguments as compact JSON. Clients may have logged a broken one: that becomes a string."""
-    text = function.arguments or "{}"
-    try:
-        compact = _compact(json.loads(text))
-        compact.encode("utf-8")  # an escaped unpaired surrogate would pass the body's check: here it is escaped twice
-    except (ValueError, RecursionError):
-        compact = _compact(text)
-    return ToolCall(name=function.name, arguments=compact)
-
-
-def _compact(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _tools(functions: Sequence[FunctionDefinition], param: str) -> tuple[Tool, ...]:
-    tools: dict[str, Tool] = {}
-    for i, function in enumerate(functions):
-        if function.name in tools:
-            raise InvalidRequestError(
-                f"Function names must be unique: '{function.name}' is declared twice.",
-                param=param.format(i),
-                code="invalid_value",
-            )
-        # No parameters and `{}` both mean "takes no arguments"; arguments are an object in any case.
-        parameters = function.parameters or {"type": "object", "properties": {}}
-        tools[function.name] = Tool(function.name, function.description or "", parameters)
-    return tuple(tools.values())
 
 
 def _tool_choice(body: ChatCompletionRequest, tools: Sequence[Tool]) -> ToolChoice:
@@ -203,8 +172,8 @@ def _tool_choice(body: ChatCompletionRequest, tools: Sequence[Tool]) -> ToolChoi
             code="invalid_value",
         )
     if choice.function is None:
-        raise _missing("tool_choice.function")
-    return _named(choice.function.name, tools, "tool_choice", "tools")
+        raise missing("tool_choice.function")
+    return named_choice(choice.function.name, tools, "tool_choice", "tools")
 
 
 def _function_call_choice(body: ChatCompletionRequest, tools: Sequence[Tool]) -> ToolChoice:
@@ -213,29 +182,4 @@ def _function_call_choice(body: ChatCompletionRequest, tools: Sequence[Tool]) ->
         return ToolChoice()
     if isinstance(choice, str):
         return ToolChoice(choice)
-    return _named(choice.name, tools, "function_call", "functions")
-
-
-def _named(name: str, tools: Sequence[Tool], param: str, declared_in: str) -> ToolChoice:
-    if all(tool.name != name for tool in tools):
-        raise InvalidRequestError(
-            f"Invalid value for '{param}': no function named '{name[:64]}' was specified in the '{declared_in}' "
-            "parameter.",
-            param=param,
-            code="invalid_value",
-        )
-    return ToolChoice("named", name)
-
-
-def _latest_tool_results(messages: Sequence[Message]) -> str:
-    """The texts of the tool turns that end the conversation."""
-    start = len(messages)
-    while start and messages[start - 1].role == "tool":
-        start -= 1
-    return "\n".join(message.text for message in messages[start:])
-
-
-def _missing(param: str) -> InvalidRequestError:
-    return InvalidRequestError(
-        f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
-    )
+    return named_choice(choice.name, tools, "function_call", "functions")
