@@ -6,6 +6,7 @@ attention bucket by bucket.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,7 +16,8 @@ from torch import Tensor
 from model.tokenizer import NONE, PAD, SLOT
 from training.data.batches import CONVERSATION, NO_TOOL, NOBODY, Batch, Routes
 from training.data.packing import Packed
-from training.network import MASKED, Encoder, Network, attend, match_lengths
+from training.data.reads import Reads
+from training.network import MASKED, Encoder, Network, attend, attend_part, match_lengths, merge_parts
 
 CONTRASTIVE_TEMPERATURE = 0.05
 
@@ -53,7 +55,7 @@ def compute_losses(network: Network, batch: Batch, twins: Tensor, free_only: boo
     """
     memory = encode(network.encoder, batch)
     query, tool = memory.pooled[: len(batch)], memory.pooled[len(batch) :]
-    reading = [_take(memory.cross, s.index) for s in batch.sources]
+    reading = _take_all(memory.cross, [s.index for s in batch.sources])
     reads = [
         (s.owner[:, None] == CONVERSATION) | (s.owner[:, None] == owner[:, :, None])
         for s, owner in zip(batch.sources, batch.decoder.split(batch.owner), strict=True)
@@ -121,38 +123,46 @@ class FillAttention:
         return torch.cat(out)
 
 
+class SharedReading:
+    """What the route rows read of one kind: its keys and values are taken once for all rows of a chunk."""
+
+    def __init__(self, network: Network, memory: Tensor, reads: Reads) -> None:
+        config = network.config
+        self.head_width, self.kv_width = config.head_width, config.kv_width
+        self.reads = reads
+        self.memory = [taken.split(2 * self.kv_width, dim=-1) for taken in _take_all(memory, reads.source)]
+        self.bias = [_bias(readable)[:, None] for readable in reads.readable]
+
+    def attend(self, layer: int, q: Tensor) -> tuple[Tensor, Tensor]:
+        """q [n, H*d] -> out [n, H, d] and its weight [n, H], as those of `training.network.attend_part`."""
+        padded = F.pad(q, (0, 0, 0, 1))  # the query that is none
+        outs, weights = [], []
+        for query, memory, bias in zip(self.reads.query, self.memory, self.bias, strict=True):
+            keys, values = memory[layer].split(self.kv_width, dim=-1)
+            out, weight = attend_part(_take(padded, query), keys, values, bias, self.head_width)
+            outs.append(out.flatten(0, 1).to(q.dtype))
+            weights.append(weight.flatten(0, 1))
+        # Last, what a row gets that reads nothing: it weighs nothing.
+        outs.append(q.new_zeros(1, q.shape[-1] // self.head_width, self.head_width))
+        weights.append(q.new_full(outs[-1].shape[:-1], MASKED, dtype=torch.float32))
+        return _take(torch.cat(outs), self.reads.place), _take(torch.cat(weights), self.reads.place)
+
+
 class RouteAttention:
     """`training.network.Attention` of route rows: one token each, behind the calls before its slot."""
 
-    def __init__(self, network: Network, routes: tuple[Routes, ...], cross: Tensor, past: Tensor) -> None:
-        config = network.config
-        self.head_width, self.kv_width = config.head_width, config.kv_width
-        self.sizes = [len(r.row) for r in routes]
-        self.cross = [_take(cross, r.source).split(2 * self.kv_width, dim=-1) for r in routes]
-        self.cross_bias = [_bias(r.readable)[:, None, None] for r in routes]
-        self.past = [_take(past, r.past).split(2 * self.kv_width, dim=-1) if r.past.shape[1] else None for r in routes]
-        self.past_bias = [_bias(F.pad(r.seen, (0, 1), value=True))[:, None, None] for r in routes]
+    def __init__(self, network: Network, routes: Routes, cross: Tensor, past: Tensor) -> None:
+        self.head_width = network.config.head_width
+        self.past = SharedReading(network, past, routes.past)
+        self.texts = [SharedReading(network, cross, reads) for reads in (routes.conversation, routes.declared)]
 
     def own(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        out = []
-        for part in zip(*(x.split(self.sizes) for x in (q, k, v)), self.past, self.past_bias, strict=True):
-            q1, k1, v1, past, bias = part
-            if past is None:  # a token alone sees itself, with weight 1
-                shared = q1.shape[-1] // v1.shape[-1]
-                heads = v1.unflatten(-1, (-1, self.head_width)).repeat_interleave(shared, dim=-2)
-                out.append(heads.flatten(-2))
-                continue
-            keys, values = past[layer].split(self.kv_width, dim=-1)
-            keys, values = torch.cat((keys, k1[:, None]), dim=1), torch.cat((values, v1[:, None]), dim=1)
-            out.append(attend(q1[:, None], keys, values, bias, self.head_width)[:, 0])
-        return torch.cat(out)
+        alone = torch.zeros((), device=q.device)[None, None, None, None]
+        out, weight = attend_part(q[:, None], k[:, None], v[:, None], alone, self.head_width)
+        return merge_parts([self.past.attend(layer, q), (out[:, 0], weight[:, 0])])
 
     def read(self, layer: int, q: Tensor) -> Tensor:
-        out = []
-        for part, cross, bias in zip(q.split(self.sizes), self.cross, self.cross_bias, strict=True):
-            keys, values = cross[layer].split(self.kv_width, dim=-1)
-            out.append(attend(part[:, None], keys, values, bias, self.head_width)[:, 0])
-        return torch.cat(out)
+        return merge_parts([text.attend(layer, q) for text in self.texts])
 
 
 def _route_loss(
@@ -162,21 +172,21 @@ def _route_loss(
     scores = route_scores(network, batch, memory, query, tool, fill)
     slots = scores[batch.route_index.clamp(min=0)].masked_fill(batch.route_index == NO_TOOL, MASKED)  # [R, C+1]
     accuracy = (slots.argmax(-1) == batch.route_target).float().mean()
-    row = torch.cat([r.row for r in batch.routes])[batch.route_index[:, -1]]  # NONE is a candidate of every slot
+    row = batch.routes.row[batch.route_index[:, -1]]  # NONE is a candidate of every slot
     return _weighted_cross_entropy(slots, batch.route_target, batch.row_weight[row]), accuracy
 
 
 def route_scores(
     network: Network, batch: Batch, memory: Memory, query: Tensor, tool: Tensor, fill: FillAttention
 ) -> Tensor:
-    """The score [n] of every route row, in the order of `batch.routes`."""
+    """The score [n] of every route row."""
     past = torch.cat(fill.kept, dim=-1)  # [N, layers * 2 * kv]
-    row, chosen, start = (torch.cat([getattr(r, name) for r in batch.routes]) for name in ("row", "tool", "start"))
-    none = chosen == NO_TOOL
-    vectors = tool[chosen.clamp(min=0)].masked_fill(none[:, None], 0.0)
+    routes = batch.routes
+    none = routes.tool == NO_TOOL
+    vectors = tool[routes.tool.clamp(min=0)].masked_fill(none[:, None], 0.0)
     ids = torch.where(none, NONE, SLOT)
-    hidden = network.decoder(ids, vectors, start, RouteAttention(network, batch.routes, memory.cross, past))
-    similarity = (query[row] * vectors).sum(-1)
+    hidden = network.decoder(ids, vectors, routes.start, RouteAttention(network, routes, memory.cross, past))
+    similarity = (query[routes.row] * vectors).sum(-1)
     return network.decoder.route_scores(hidden, similarity)
 
 
@@ -196,16 +206,17 @@ def _fill_loss(
     decoder = network.decoder
     exact, twin = [], []
     split = batch.decoder.split
+    keys = _take_all(memory.copy_keys, [s.index for s in batch.sources])
     parts = zip(
         split(hidden), split(batch.decoder.ids), split(batch.target), split(batch.free), split(counted),
-        split(batch.call_start), batch.sources, reads, strict=True,
+        split(batch.call_start), batch.sources, keys, reads, strict=True,
     )  # fmt: skip
-    for states, written, target, free, chosen, call_start, sources, readable in parts:
+    for states, written, target, free, chosen, call_start, sources, copy_keys, readable in parts:
         source = batch.texts.ids[sources.index].masked_fill(sources.owner == NOBODY, PAD)  # [b, S]
         same = source[:, None] == target[:, :, None]  # [b, L, S]
         same_twin = twins[source][:, None] == target[:, :, None]
         matches = match_lengths(source, twins, written)
-        scores = decoder.copy_scores(states, _take(memory.copy_keys, sources.index), matches, _bias(readable))
+        scores = decoder.copy_scores(states, copy_keys, matches, _bias(readable))
         used, before = coverage(scores.detach(), (same | same_twin) & free[:, :, None], call_start)
         copied = (scores + decoder.coverage(states, used, before)).softmax(-1)
         exact.append((copied * same).sum(-1)[chosen])
@@ -267,6 +278,14 @@ def anchor_loss(pooled: Tensor, reference: Encoder, batch: Batch) -> Tensor:
 def _take(x: Tensor, index: Tensor) -> Tensor:
     """x [N, d], index [..] -> [.., d]. Unlike x[index], its gradient is one `index_add`."""
     return x.index_select(0, index.flatten()).unflatten(0, index.shape)
+
+
+def _take_all(x: Tensor, indices: Sequence[Tensor]) -> list[Tensor]:
+    """`_take` for each of `indices`, with one `index_add` for all: each costs a pass over the whole of x."""
+    if not indices:
+        return []
+    taken = _take(x, torch.cat([index.flatten() for index in indices])).split([index.numel() for index in indices])
+    return [part.unflatten(0, index.shape) for part, index in zip(taken, indices, strict=True)]
 
 
 def _bias(allowed: Tensor) -> Tensor:

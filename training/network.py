@@ -10,7 +10,7 @@ then tools), V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -42,6 +42,31 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, head_width: int) -> Te
     q [B, L, H*d]; k, v [B, S, G*d], H a multiple of G; bias [B, 1, L or 1, S] is added to the scores.
     Returns [B, L, H*d].
     """
+    scores, values = _grouped(q, k, v, bias, head_width)
+    return _ungrouped(scores.softmax(-1) @ values, q.shape[1]).flatten(2)
+
+
+def attend_part(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
+    """`attend` over some of what there is to read: what it gives [B, L, H, d], and its weight among other parts.
+
+    The weight [B, L, H] is the log of the sum of the exponentiated scores; see `merge_parts`.
+    """
+    scores, values = _grouped(q, k, v, bias, head_width)
+    total = scores.float().logsumexp(-1, keepdim=True)
+    out = (scores - total).exp().to(values.dtype) @ values
+    return _ungrouped(out, q.shape[1]), _ungrouped(total, q.shape[1])[..., 0]
+
+
+def merge_parts(parts: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Parts of one attention, [.., H, d] with weights [.., H], as if they had been read together -> [.., H*d]."""
+    weights = torch.stack([total for _, total in parts]).softmax(0)
+    merged = sum(w[..., None] * out for w, (out, _) in zip(weights, parts, strict=True))
+    assert isinstance(merged, Tensor)
+    return merged.flatten(-2).to(parts[0][0].dtype)
+
+
+def _grouped(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
+    """Scores with their bias [B, G, H/G*L, S], and values [B, G, S, d]."""
     batch, length, width = q.shape
     source, groups = k.shape[1], k.shape[2] // head_width
     share = width // (groups * head_width)
@@ -52,9 +77,12 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, head_width: int) -> Te
     v = v.view(batch, source, groups, head_width).transpose(1, 2)  # [B, G, S, d]
     scores = q.reshape(batch, groups, share * length, head_width) @ k  # [B, G, H/G*L, S]
     bias = bias if bias.shape[2] == 1 else bias.repeat(1, 1, share, 1)  # the H/G queries of a group share the mask
-    weights = (scores + bias.to(scores.dtype)).softmax(-1)
-    out = (weights @ v).view(batch, groups, share, length, head_width)
-    return out.permute(0, 3, 1, 2, 4).reshape(batch, length, width)
+    return scores + bias.to(scores.dtype), v
+
+
+def _ungrouped(x: Tensor, length: int) -> Tensor:
+    """[B, G, H/G*L, d] -> [B, L, H, d]."""
+    return x.unflatten(2, (-1, length)).permute(0, 3, 1, 2, 4).flatten(2, 3)
 
 
 def rotate(x: Tensor, positions: Tensor, head_width: int) -> Tensor:

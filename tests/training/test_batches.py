@@ -30,6 +30,7 @@ from training.data.batches import (  # noqa: E402
     training_batches,
 )
 from training.data.example import Call  # noqa: E402
+from training.data.reads import Reads  # noqa: E402
 from training.data.shards import ExampleTable, ToolTable  # noqa: E402
 
 MADE = corpus.examples(70, seed=0)
@@ -82,7 +83,7 @@ def row_of(batch: Batch, name: str, row: int) -> list[int]:
 def slots(batch: Batch, row: int) -> list[tuple[int, list[str | None], str | None]]:
     """(tokens before it, candidates, the right one) of each slot of a row; None stands for NONE."""
     names: list[str | None] = [*tool_names(batch), None]  # NO_TOOL is -1
-    rows, chosen, before = (torch.cat([getattr(r, name) for r in batch.routes]) for name in ("row", "tool", "start"))
+    rows, chosen, before = batch.routes.row, batch.routes.tool, batch.routes.start
     found = []
     for index, target in zip(batch.route_index, batch.route_target, strict=True):
         if int(rows[index[-1]]) == row:
@@ -208,16 +209,33 @@ def test_a_row_reads_its_conversation_and_the_tools_that_it_calls() -> None:
 def test_a_route_row_reads_its_tool_and_the_calls_before_it() -> None:
     batch = batch_of(list(range(28)))
     said = decoded(batch)
-    later = 0
-    for routes in batch.routes:
-        for k in range(len(routes.row)):
-            row, chosen, start = int(routes.row[k]), int(routes.tool[k]), int(routes.start[k])
-            read = batch.texts.ids[routes.source[k][routes.readable[k]]]
-            assert tokenizer().decode(read.tolist()) == said[row] + ("" if chosen == NO_TOOL else said[28 + chosen])
-            past = batch.decoder.ids[routes.past[k][routes.seen[k]]]
-            assert past.tolist() == row_of(batch, "ids", row)[:start]
-            later += start > 0
-    assert later > 20
+    routes = batch.routes
+    conversations = read_by(routes.conversation, batch.texts.ids)
+    declared = read_by(routes.declared, batch.texts.ids)
+    past = read_by(routes.past, batch.decoder.ids)
+    for k, (row, chosen, start) in enumerate(
+        zip(routes.row.tolist(), routes.tool.tolist(), routes.start.tolist(), strict=True)
+    ):
+        assert tokenizer().decode(conversations[k]) == said[row]
+        assert tokenizer().decode(declared[k]) == ("" if chosen == NO_TOOL else said[28 + chosen])
+        assert past[k] == row_of(batch, "ids", row)[:start]
+    assert (routes.start > 0).sum() > 20
+
+
+def read_by(reads: Reads, tokens: torch.Tensor) -> list[list[int]]:
+    """What each query reads, found by way of its place."""
+    queries = torch.cat([q.flatten() for q in reads.query])
+    texts = [
+        tokens[source[readable]].tolist()
+        for sources, readables in zip(reads.source, reads.readable, strict=True)
+        for source, of_chunk in zip(sources, readables, strict=True)
+        for readable in of_chunk
+    ]
+    found = []
+    for query, place in enumerate(reads.place.tolist()):
+        assert place == len(texts) or queries[place] == query
+        found.append([] if place == len(texts) else texts[place])
+    return found
 
 
 def test_forced_tokens_are_no_targets() -> None:

@@ -119,7 +119,7 @@ def prompts(batch: Batch) -> list[Prompt]:
 
 def gold(batch: Batch) -> list[Gold]:
     rows = [Gold(p) for p in prompts(batch)[: len(batch)]]
-    route_row, route_tool = (torch.cat([getattr(r, name) for r in batch.routes]) for name in ("row", "tool"))
+    route_row, route_tool = batch.routes.row, batch.routes.tool
     for index, target in zip(batch.route_index.tolist(), batch.route_target.tolist(), strict=True):
         listed = [i for i in index if i != NO_TOOL]
         row = rows[int(route_row[listed[-1]])]
@@ -224,7 +224,7 @@ def test_the_loss_is_what_serving_computes(batch: Batch, computed: Recorded) -> 
             sampler.next += [token for token, free in row.arguments[k] if free]
             covered.clear()
             tracker = ParameterTracker(tokenizer(), keys[candidates[target]])
-            choices = [p for _, p in decoder.fill(script, tracker) if p != 1.0]  # type: ignore[arg-type]
+            choices = [w.probability for w in decoder.fill(script, tracker) if w.copied is not None]  # type: ignore[arg-type]
             choosing = [position + i for i, (_, free) in enumerate(row.arguments[k]) if free]
             assert len(choices) == len(choosing) == len(covered)
             fill_losses += [-np.log(p + 1e-9) for p in choices]

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from model.parameters import NO_PARAMETER
 from model.tokenizer import PAD, SLOT
-from training.data.packing import Packed, buckets, pack
+from training.data.packing import Packed, pack
+from training.data.reads import Reads, group_reads
 from training.data.shards import ExampleTable, Ragged, ToolTable
 
 NO_TOOL = -1
@@ -31,7 +32,6 @@ NEAR = 3  # at most so many further listed tools among a row's candidates
 WITH_OTHER = 0.3  # share of rows that bring a listed tool along beside those they call
 RIVALS = 7  # tools among which a closed row is routed, beside the right one: as many as the engine scores
 CHUNK = 6  # examples of one family that are kept together in a batch
-ROUTE_SHRINK = 0.5  # as `packing.SHRINK`: padding of sources costs route rows little, a bucket more costs calls
 ANCHORS = 8  # conversations on which the encoder is held near its start; a sample is enough for a soft hold
 
 Ints = npt.NDArray[np.int64]
@@ -48,20 +48,19 @@ class Sources:
 
 @dataclass(frozen=True)
 class Routes:
-    """n route rows of like length.
+    """n route rows: a candidate of a slot each.
 
-    `row`, `tool` [n]: the conversation, and the tool among the M (NO_TOOL for NONE). `source` [n, S] into the flat
-    texts, `readable` [n, S]. `past` [n, P] into the flat decoder tokens, those before the slot, `seen`
-    [n, P]; `start` [n] how many they are.
+    `row`, `tool` [n]: the conversation, and the tool among the M (NO_TOOL for NONE); `start` [n] how many decoder
+    tokens are before the slot. What they read: `conversation` and `declared`, the tool's text, among the texts' tokens,
+    and `past`, the tokens before the slot, among the decoder's.
     """
 
     row: Tensor
     tool: Tensor
-    source: Tensor
-    readable: Tensor
-    past: Tensor
-    seen: Tensor
     start: Tensor
+    conversation: Reads
+    declared: Reads
+    past: Reads
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class Batch:
     call_start: Tensor
     vector: Tensor
     sources: tuple[Sources, ...]
-    routes: tuple[Routes, ...]
+    routes: Routes
     route_index: Tensor
     route_target: Tensor
     positive: Tensor
@@ -363,9 +362,6 @@ def _decoder_side(layouts: Sequence[_Layout], spans: Sequence[Ints], ranges: Seq
             gap = [NO_TOOL] * (most - len(candidates))
             index.append([*range(begin, len(route) - 1), *gap, len(route) - 1])
             target.append(most if right == len(candidates) else right)
-    routes, order = _routes(np.array(route, np.int64), spans, rows, start)
-    place = np.empty(len(route) + 1, np.int64)
-    place[order], place[NO_TOOL] = np.arange(len(route)), NO_TOOL
     return {
         "parameters": len(places),
         "parameter_token": torch.from_numpy(np.concatenate([*places, np.zeros(0, np.int64)])),
@@ -373,38 +369,25 @@ def _decoder_side(layouts: Sequence[_Layout], spans: Sequence[Ints], ranges: Seq
         "decoder": decoder,
         **{name: torch.from_numpy(array) for name, array in arrays.items()},
         "sources": tuple(sources),
-        "routes": routes,
-        "route_index": torch.from_numpy(place[np.array(index)]),
+        "routes": _routes(np.array(route, np.int64), spans, rows, start),
+        "route_index": torch.tensor(index),
         "route_target": torch.tensor(target),
     }
 
 
-def _routes(route: Ints, spans: Sequence[Ints], rows: int, start: Ints) -> tuple[tuple[Routes, ...], Ints]:
-    """Route rows [n, 3] of (row, tool, tokens before) in buckets, and the order in which those hold them."""
-    sources = [
-        spans[b] if tool == NO_TOOL else np.concatenate((spans[b], spans[rows + tool])) for b, tool, _ in route.tolist()
-    ]
-    lengths = np.array([len(s) for s in sources])
-    found, order = [], []
-    # Rows of first slots have no past: apart from the others they need not pay for one.
-    for part in (np.flatnonzero(route[:, 2] == 0), np.flatnonzero(route[:, 2] > 0)):
-        for members, _ in buckets(lengths[part], ROUTE_SHRINK):
-            chosen = part[members]
-            row, tool, before = route[chosen].T
-            past = [np.arange(start[b], start[b] + n) for b, n in zip(row, before, strict=True)]
-            found.append(
-                Routes(
-                    row=torch.from_numpy(row.copy()),
-                    tool=torch.from_numpy(tool.copy()),
-                    source=_block([sources[i] for i in chosen], 0),
-                    readable=_block([np.ones(lengths[i], np.bool_) for i in chosen], False),
-                    past=_block(past, 0),
-                    seen=_block([np.ones(len(p), np.bool_) for p in past], False),
-                    start=torch.from_numpy(before.copy()),
-                )
-            )
-            order.append(chosen)
-    return tuple(found), np.concatenate(order)
+def _routes(route: Ints, spans: Sequence[Ints], rows: int, start: Ints) -> Routes:
+    """Route rows [n, 3] of (row, tool, tokens before); `start` is where each row's decoder tokens begin."""
+    row, tool, before = route.T.copy()
+    begins, lengths = np.array([s[0] for s in spans]), np.array([len(s) for s in spans])
+    text = np.where(tool == NO_TOOL, 0, rows + tool)
+    return Routes(
+        row=torch.from_numpy(row),
+        tool=torch.from_numpy(tool),
+        start=torch.from_numpy(before),
+        conversation=group_reads(begins[row], lengths[row]),
+        declared=group_reads(begins[text], np.where(tool == NO_TOOL, 0, lengths[text])),
+        past=group_reads(start[row], before),
+    )
 
 
 def _block(rows: Sequence[npt.NDArray[Any]], fill: int | bool) -> Tensor:

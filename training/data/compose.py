@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -56,11 +56,23 @@ SYSTEM_PROMPTS = (
 
 
 class Composer:
-    """Makes examples from the library's domains. Deterministic: all randomness comes from the `rng` passed in."""
+    """Makes examples from the library's domains. Deterministic: all randomness comes from the `rng` passed in.
 
-    def __init__(self, domains: Sequence[Domain], seed: int = 0) -> None:
+    `variants` are the declarations that a domain comes in; 1 leaves the written ones. `kinds` are those of `KINDS` with
+    their weights.
+    """
+
+    def __init__(
+        self,
+        domains: Sequence[Domain],
+        seed: int = 0,
+        variants: int = VARIANTS,
+        kinds: Mapping[str, float] = KINDS,
+    ) -> None:
         self.domains = list(domains)
         self.seed = seed
+        self.variants = variants
+        self.kinds = kinds
         self._variants: dict[tuple[str, int], Variant] = {}
 
     @cached_property
@@ -70,7 +82,7 @@ class Composer:
     def visit(self, rng: random.Random, count: int = VISIT) -> Iterator[Example]:
         """`count` examples over one variant of one domain; a domain's weight is its number of tools."""
         domain = rng.choices(self.domains, [len(d.tools) for d in self.domains])[0]
-        number = rng.randrange(VARIANTS)
+        number = rng.randrange(self.variants)
         variant = self.variant(domain, number)
         for _ in range(count):
             example = self._offer(self._kind(domain, rng), domain, rng)
@@ -86,7 +98,7 @@ class Composer:
 
     def _kind(self, domain: Domain, rng: random.Random) -> Example:
         """One example before distractors; a kind that the drawn tool has nothing for becomes a single request."""
-        kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
+        kind = rng.choices(list(self.kinds), list(self.kinds.values()))[0]
         tool = rng.choice(domain.tools)
         made: Example | None = None
         if kind == "same tool twice":

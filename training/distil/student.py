@@ -46,19 +46,19 @@ class DistilConfig:
     name: str = "bodkin-26m:tuned"  # of the model, as requests choose it
     teacher: str = "recorded"  # who labelled, for the manifest
     epochs: float = 8.0  # passes over the labels, unless the time limit or early stopping ends them
-    fewest_steps: int = 200  # however few labels there are
-    replay: float = 0.4  # share of the rows that are general examples, against forgetting
+    fewest_steps: int = 150  # however few labels there are
+    replay: float = 0.25  # share of the rows that are general examples, against forgetting
     replayed: int = 4  # distinct general examples for each label
     training: TrainConfig = field(
         default=TrainConfig(
             time_limit=60.0,
-            rows=32,
-            decoder_lr=5e-4,
-            encoder_lr=1e-4,
+            rows=64,
+            decoder_lr=1e-3,
+            encoder_lr=2e-4,
             warmup=20,
             decay=0.4,
-            patience=4,
-            eval_every=40,
+            patience=5,
+            eval_every=20,
             checkpoint_minutes=2.0,
         )
     )

@@ -6,7 +6,7 @@ Format: per intent a JSON file {intent: [{data: [{text, entity?}]}]}; the texts 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,11 +121,18 @@ TOOLS = {
 
 
 def load(root: Path | None = None) -> Iterator[Example]:
-    yield from accept(_examples(root), root)
+    yield from accept(_examples(root, TOOLS, _STYLES, CAP), root)
 
 
-def _examples(root: Path | None) -> Iterator[Example]:
-    for intent, tool in TOOLS.items():
+def load_all(intent: str, root: Path | None = None) -> Iterator[Example]:
+    """Every utterance of one intent, with its tool in snake_case."""
+    yield from accept(_examples(root, {intent: TOOLS[intent]}, ("snake",), None), root)
+
+
+def _examples(
+    root: Path | None, tools: Mapping[str, SpanTool], styles: Sequence[Style], cap: int | None
+) -> Iterator[Example]:
+    for intent, tool in tools.items():
         rows: list[dict[str, Any]] = []
         for file in (f"train_{intent}_full", f"validate_{intent}"):
             rows += read_json(f"snips/{intent}/{file}.json.gz", root)[intent]
@@ -134,9 +141,9 @@ def _examples(root: Path | None) -> Iterator[Example]:
         made = 0
         for row in rows:
             text, spans = _utterance(row["data"])
-            style = rng.choice(_STYLES)
+            style = rng.choice(styles)
             answer = call(tool, text, spans, style)
-            if answer is not None and made < CAP:
+            if answer is not None and (cap is None or made < cap):
                 made += 1
                 yield Example("snips", f"snips:{intent}", (Message("user", text),), (tool.styled[style],), (answer,))
 
