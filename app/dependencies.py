@@ -7,6 +7,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from app.engines import Engines
+from app.items import RecentItems
 from app.service import Service
 
 
@@ -19,5 +20,10 @@ async def get_service(request: Request) -> Service:
     return cast(Service, request.app.state.service)
 
 
+async def get_recent_items(request: Request) -> RecentItems:
+    return cast(RecentItems, request.app.state.recent_items)
+
+
 EnginesDep = Annotated[Engines, Depends(get_engines)]
 ServiceDep = Annotated[Service, Depends(get_service)]
+RecentItemsDep = Annotated[RecentItems, Depends(get_recent_items)]

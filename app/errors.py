@@ -25,8 +25,11 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
+from app.addresses import advice
 from app.schemas.errors import ErrorBody, ErrorEnvelope
 from model.errors import ContextLengthError, RequestError, SchemaError
+
+MAX_MESSAGE = 1000  # characters
 
 
 class APIError(Exception):
@@ -44,7 +47,10 @@ class APIError(Exception):
         self.code = code or self.code
 
     def body(self) -> ErrorEnvelope:
-        return ErrorEnvelope(error=ErrorBody(message=self.message, type=self.type, param=self.param, code=self.code))
+        # They may quote the request, which may be long.
+        message = self.message if len(self.message) <= MAX_MESSAGE else f"{self.message[: MAX_MESSAGE - 3]}..."
+        param = self.param and self.param[:MAX_MESSAGE]
+        return ErrorEnvelope(error=ErrorBody(message=message, type=self.type, param=param, code=self.code))
 
 
 class InvalidRequestError(APIError):
@@ -106,16 +112,18 @@ def from_request_error(error: RequestError) -> InvalidRequestError:
     """The engine's refusal as an HTTP error."""
     code = None
     if isinstance(error, SchemaError):
-        code = "invalid_function_parameters"
+        of_a_tool = error.param is None or error.param.startswith(("tools", "functions"))
+        code = "invalid_function_parameters" if of_a_tool else "invalid_json_schema"
     elif isinstance(error, ContextLengthError):
         code = "context_length_exceeded"
     return InvalidRequestError(error.message, param=error.param, code=code)
 
 
-def from_http_exception(error: HTTPException, method: str, path: str) -> APIError:
-    """The router's own errors: unknown address, wrong method."""
+def from_http_exception(error: HTTPException, method: str, path: str, served: Mapping[str, str]) -> APIError:
+    """The router's own errors: unknown address, wrong method. `served` as `advice` wants it."""
+    method, path = method[:20], path[:200]
     if error.status_code == 404:
-        return NotFoundError(f"Invalid URL ({method} {path}).", code="unknown_url")
+        return NotFoundError(f"Invalid URL ({method} {path}). {advice(path, served)}", code="unknown_url")
     if error.status_code == 405:
         allow = Headers(error.headers).get("allow")
         return MethodError(f"Not allowed to {method} on {path}: use {allow or 'another method'}.", allow)
@@ -169,6 +177,13 @@ def from_validation(details: Sequence[Any]) -> InvalidRequestError:
         return InvalidRequestError(
             f"Invalid type for '{param}': {detail['msg']}, but got {got} instead.", param=param, code="invalid_type"
         )
+    if kind == "union_tag_not_found":  # of an object that says what it is in `type`
+        if isinstance(value, dict):
+            return from_validation([{"type": "missing", "loc": (*detail["loc"], "type")}])
+        return from_validation([{**detail, "type": "dict_type"}])
+    if kind == "union_tag_invalid":
+        wrong = {"type": "literal_error", "loc": (*detail["loc"], "type"), "input": value["type"]}
+        return from_validation([{**wrong, "ctx": {"expected": context["expected_tags"].replace("#", "")}}])
     if kind == "literal_error":
         return InvalidRequestError(
             f"Invalid value for '{param}': {_shown(value)}. Supported values are: {context['expected']}.",
@@ -191,6 +206,20 @@ def from_validation(details: Sequence[Any]) -> InvalidRequestError:
             f"but got an empty array instead.",
             param=param,
             code="empty_array",
+        )
+    if kind == "too_long":
+        return InvalidRequestError(
+            f"Invalid '{param}': array too long. Expected an array with maximum length {context['max_length']}, "
+            f"but got an array with length {context['actual_length']} instead.",
+            param=param,
+            code="array_above_max_length",
+        )
+    if kind == "string_too_short":
+        return InvalidRequestError(
+            f"Invalid '{param}': empty string. Expected a string with minimum length {context['min_length']}, "
+            f"but got an empty string instead.",
+            param=param,
+            code="empty_string",
         )
     if kind == "string_pattern_mismatch":
         return InvalidRequestError(
@@ -217,6 +246,12 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
+def served_addresses(app: FastAPI) -> dict[str, str]:
+    """The addresses under `/v1`, each with its methods."""
+    paths = app.openapi()["paths"]  # made once, and kept by FastAPI
+    return {path: "/".join(paths[path]).upper() for path in paths if path.startswith("/v1/")}
+
+
 def install_handlers(app: FastAPI) -> None:
     def reply(request: Request, error: APIError) -> JSONResponse:
         request.state.log["error"] = error.code or error.type
@@ -236,7 +271,7 @@ def install_handlers(app: FastAPI) -> None:
 
     async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        return reply(request, from_http_exception(error, request.method, request.url.path))
+        return reply(request, from_http_exception(error, request.method, request.scope["path"], served_addresses(app)))
 
     app.add_exception_handler(APIError, on_api_error)
     app.add_exception_handler(RequestError, on_request_error)

@@ -12,9 +12,12 @@ from fastapi.middleware import Middleware
 
 from app.auth import AuthMiddleware
 from app.catalog import Catalog
+from app.contracts import Contracts
 from app.engines import Engines
 from app.errors import install_handlers
-from app.routes import chat, health, models
+from app.items import RecentItems
+from app.openapi import DESCRIPTION, install_openapi
+from app.routes import chat, embeddings, health, models, responses, tools
 from app.service import Service
 from app.settings import Settings
 from app.telemetry import TelemetryMiddleware
@@ -77,15 +80,21 @@ def create_app(settings: Settings, engine: Engine | None = None, on_load: OnLoad
     app = FastAPI(
         title="Bodkin",
         summary="OpenAI's function calling, answered on this machine.",
+        description=DESCRIPTION,
         version=version(),
         lifespan=lifespan,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
         middleware=[Middleware(TelemetryMiddleware), Middleware(AuthMiddleware, keys=settings.api_keys)],
     )
     app.state.settings = settings
     app.state.engines = engines
     app.state.service = Service(max_concurrency=settings.max_concurrency, queue_limit=settings.queue_limit)
+    app.state.recent_items = RecentItems()
+    # A catalog of its own: one belongs to one thread at a time.
+    app.state.contracts = Contracts(Catalog(settings.model, settings.artifact, settings.artifacts, settings.store))
     install_handlers(app)
-    for module in (chat, models, health):
+    for module in (chat, responses, embeddings, tools, models, health):
         app.include_router(module.router)
+    install_openapi(app)
     return app

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Generator, Sequence
+from typing import Literal, TypeVar
 
 import anyio
 import anyio.to_thread
 
 from app.errors import QueueFullError
 from model.types import Engine, Event, Finished, GenerationRequest, GenerationResult
+
+T = TypeVar("T")
 
 
 class Service:
@@ -27,30 +29,49 @@ class Service:
         self._places = max_concurrency + queue_limit
         self._taken = 0
 
-    def start(self, engine: Engine, request: GenerationRequest, *, live: bool) -> Generation:
-        """Queue a generation. With `live`, all events are delivered as they come; without, only the last one."""
+    def start(self, engine: Engine, *requests: GenerationRequest, live: bool) -> Generation:
+        """Queue a generation. With `live`, all events are delivered as they come; without, only the last of an answer.
+
+        Several requests are one question asked several times, that is, they differ in nothing but their seeds: what is
+        wrong with one of them is wrong with all. They take one place, and are answered in it one after the other.
+        """
+        self._take_place()
+        return Generation(engine, requests, live, self._limiter, self._free_place)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Queue work that is a single call; returns its value. Cancelled while it waits, it never begins."""
+        self._take_place()
+        try:
+            return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+        finally:
+            self._free_place()
+
+    def _take_place(self) -> None:
         if self._taken >= self._places:
             raise QueueFullError("Too many requests are waiting for this server; try again in a moment.")
         self._taken += 1
-        return Generation(engine, request, live, self._limiter, self._free_place)
 
     def _free_place(self) -> None:
         self._taken -= 1
 
 
 class Generation:
-    """One running generation: an async iterator of events. Whoever starts it calls `close` when done or gone."""
+    """One running generation: an async iterator of events. Whoever starts it calls `close` when done or gone.
+
+    The answers to several requests follow one another; each ends in its `Finished`, the iteration with the last one.
+    """
 
     def __init__(
         self,
         engine: Engine,
-        request: GenerationRequest,
+        requests: Sequence[GenerationRequest],
         live: bool,
         limiter: anyio.CapacityLimiter,
         on_end: Callable[[], None],
     ) -> None:
-        self._request = request
+        self._requests = requests
         self._live = live
+        self._unfinished = len(requests)
         self._limiter = limiter
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[Event | Exception | Literal["prepared"]] = asyncio.Queue()
@@ -66,17 +87,26 @@ class Generation:
         assert item == "prepared", item
 
     async def result(self) -> GenerationResult:
+        """The answer to the only request, or to the next one."""
         async for event in self:
             if isinstance(event, Finished):
                 return event.result
         raise AssertionError("the worker reports a stream that ends early as an error")
 
+    async def results(self) -> list[GenerationResult]:
+        """The answers to all requests, in their order."""
+        return [event.result async for event in self if isinstance(event, Finished)]
+
     def __aiter__(self) -> Generation:
         return self
 
     async def __anext__(self) -> Event:
+        if not self._unfinished:
+            raise StopAsyncIteration
         item = await self._next()
         assert item != "prepared", "live generations are awaited with prepared() first"
+        if isinstance(item, Finished):
+            self._unfinished -= 1
         return item
 
     def close(self) -> None:
@@ -107,20 +137,40 @@ class Generation:
 
     def _generate(self, engine: Engine) -> None:
         if self._live:
-            engine.prepare(self._request)
+            engine.prepare(self._requests[0])
             self._post("prepared")
-        events = engine.stream(self._request)
-        with contextlib.ExitStack() as stack:
-            if close := getattr(events, "close", None):  # a generator: its clean-up must not wait for the collector
-                stack.callback(close)
+        with contextlib.closing(_answers(engine, self._requests)) as events:
             for event in events:
                 if self._stop.is_set():
                     return
                 if self._live or isinstance(event, Finished):
                     self._post(event)
-                if isinstance(event, Finished):
-                    return
-        raise RuntimeError("the engine's stream ended without a Finished event")
 
     def _post(self, item: Event | Exception | Literal["prepared"]) -> None:
         self._loop.call_soon_threadsafe(self._queue.put_nowait, item)
+
+
+def _answers(engine: Engine, requests: Sequence[GenerationRequest]) -> Generator[Event, None, None]:
+    """The events of all answers. Without sampling, the same request has the same answer: it is played again."""
+    before: GenerationRequest | None = None
+    played: list[Event] = []
+    for request in requests:
+        if request == before and request.temperature == 0:
+            yield from played
+            continue
+        before, played = request, []
+        for event in _answer(engine, request):
+            played.append(event)
+            yield event
+
+
+def _answer(engine: Engine, request: GenerationRequest) -> Generator[Event, None, None]:
+    events = engine.stream(request)
+    with contextlib.ExitStack() as stack:
+        if close := getattr(events, "close", None):  # a generator: its clean-up must not wait for the collector
+            stack.callback(close)
+        for event in events:
+            yield event
+            if isinstance(event, Finished):
+                return
+    raise RuntimeError("the engine's stream ended without a Finished event")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import anyio
 from starlette.requests import Request
@@ -13,6 +13,8 @@ from starlette.types import Receive, Scope, Send
 
 from app.errors import InternalError
 from app.schemas.base import ResponseModel
+from app.schemas.errors import ErrorBody
+from app.schemas.response_events import StreamEvent
 from app.service import Generation
 from model.types import Event, Finished, GenerationResult
 
@@ -76,7 +78,7 @@ async def event_frames(
     on_finish: Callable[[GenerationResult], None],
     request_id: str,
 ) -> AsyncGenerator[str, None]:
-    """`generation` as frames, ending in `[DONE]`.
+    """`generation` as frames, ending in `[DONE]`; `on_finish` is told of each answer once its frames are out.
 
     The status line is long gone when something breaks here, so an error is a frame of its own, and the stream ends
     without `[DONE]`.
@@ -87,10 +89,49 @@ async def event_frames(
                 yield f"data: {chunk.to_json()}\n\n"
             if isinstance(event, Finished):
                 on_finish(event.result)
-                break
         yield "data: [DONE]\n\n"
     except Exception:
         logger.exception("request %s failed in the middle of its stream", request_id)
         yield f"data: {InternalError(request_id).body().model_dump_json()}\n\n"
     finally:
         generation.close()
+
+
+class EventWriter(Protocol):
+    """The events of one answer as events of the wire, of which each has a name."""
+
+    def begin(self) -> Iterator[StreamEvent]: ...
+
+    def write(self, event: Event) -> Iterator[StreamEvent]: ...
+
+    def fail(self, error: ErrorBody) -> Iterator[StreamEvent]: ...
+
+
+async def named_frames(
+    generation: Generation,
+    writer: EventWriter,
+    before_finish: Callable[[GenerationResult], None],
+    request_id: str,
+) -> AsyncGenerator[str, None]:
+    """`generation` as frames with the names of their events, of which the last says how it ended.
+
+    `before_finish` is told of the answer before the client has all of it.
+    """
+    try:
+        for item in writer.begin():
+            yield _named(item)
+        async for event in generation:
+            if isinstance(event, Finished):
+                before_finish(event.result)
+            for item in writer.write(event):
+                yield _named(item)
+    except Exception:
+        logger.exception("request %s failed in the middle of its stream", request_id)
+        for item in writer.fail(InternalError(request_id).body().error):
+            yield _named(item)
+    finally:
+        generation.close()
+
+
+def _named(event: StreamEvent) -> str:
+    return f"event: {event.type}\ndata: {event.to_json()}\n\n"

@@ -25,7 +25,6 @@ access_logger = logging.getLogger("bodkin.access")
 OPENAI_VERSION = "2020-10-01"
 # Anything else a client sends as its id could forge log lines or headers.
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_RETRY = frozenset({429, 500, 503})
 CLIENT_CLOSED_REQUEST = 499
 
 
@@ -53,7 +52,7 @@ class TelemetryMiddleware:
                 headers["openai-processing-ms"] = str(round(1000 * (time.perf_counter() - started)))
                 headers["openai-version"] = OPENAI_VERSION
                 if status >= 400:
-                    headers["x-should-retry"] = "true" if status in _RETRY else "false"
+                    headers["x-should-retry"] = "true" if status == 429 or status >= 500 else "false"
             await send(message)
 
         try:

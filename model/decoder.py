@@ -28,10 +28,26 @@ class BudgetSpent(Exception):
 
 @dataclass(frozen=True)
 class Route:
-    """The outcome of a slot: which candidate (None: no call) and its probability among those allowed."""
+    """The outcome of a slot: which candidate (None: no call), its probability, and that of no call."""
 
     choice: int | None
     probability: float
+    none: float
+
+
+@dataclass(frozen=True)
+class Written:
+    """Tokens just written: a run that the grammar forced, or one that was chosen.
+
+    `probability` is that of the choice before the grammar masks any, and 1 of a forced run. Of a choice only: `copied`
+    [C] is the copy attention that it paid to each token of the conversation, and `alternatives` are the most probable
+    tokens that the grammar admitted, with their probabilities, best first.
+    """
+
+    tokens: list[int]
+    probability: float
+    copied: Float | None = None
+    alternatives: tuple[tuple[int, float], ...] = ()
 
 
 class Decoder:
@@ -42,12 +58,16 @@ class Decoder:
         conversation: its encoding.
         sampler: how tokens and routes are picked.
         budget: the most argument tokens to write, forced ones included.
+        alternatives: of each choice to report.
     """
 
-    def __init__(self, session: Session, conversation: Encoding, sampler: Sampler, budget: int) -> None:
+    def __init__(
+        self, session: Session, conversation: Encoding, sampler: Sampler, budget: int, alternatives: int = 0
+    ) -> None:
         self._session = session
         self._conversation = conversation
         self._sampler = sampler
+        self._alternatives = alternatives
         self._past = session.empty_cache()
         self._source: Source | None = None
         self._pending: list[int] = []  # written, but not yet in the cache
@@ -86,21 +106,23 @@ class Decoder:
         probabilities = scores / scores.sum()
         allowed = np.array([True] * len(candidates) + [allow_none])
         choice = self._sampler.pick(np.where(allowed, probabilities + 1e-30, 0.0).astype(np.float32))
-        probability = float(probabilities[choice])
-        if choice == len(candidates):
-            return Route(None, probability)
+        route = Route(
+            choice if choice < len(candidates) else None, float(probabilities[choice]), float(probabilities[-1])
+        )
+        if route.choice is None:
+            return route
         self._past = (step.keys[:, [choice]], step.values[:, [choice]])
         self._source = _row(source, choice, len(self._conversation.ids) + len(candidates[choice].ids))
         self._recent = [SLOT] * MATCHES
         self._open_call(candidates[choice])
-        return Route(choice, probability)
+        return route
 
-    def fill(self, grammar: Grammar, tracker: ParameterTracker) -> Iterator[tuple[list[int], float]]:
-        """Write one call's arguments under `grammar`: yields (new tokens, the probability of the one that was chosen).
+    def fill(self, grammar: Grammar, tracker: ParameterTracker) -> Iterator[Written]:
+        """Write one call's arguments under `grammar`, piece by piece.
 
         `tracker` tells which of the tool's parameters a token belongs to.
 
-        Forced runs come with probability 1 and cost one step together with the next choice. Raises `BudgetSpent`.
+        Forced runs cost one step together with the next choice. Raises `BudgetSpent`.
         """
         matcher = grammar.matcher()
         while True:
@@ -108,7 +130,7 @@ class Decoder:
             if forced:
                 self._write(forced, tracker)
                 matcher.accept(forced)
-                yield forced, 1.0
+                yield Written(forced, 1.0)
             if matcher.finished:
                 return
             probabilities, copied = self._next()
@@ -117,11 +139,16 @@ class Decoder:
                 # Nothing that the grammar admits has any probability (it underflowed): any of it is as good.
                 allowed = matcher.allowed().astype(np.float32)
             token = self._sampler.pick(allowed)
-            probability = float(probabilities[token])
+            written = Written(
+                [token],
+                float(probabilities[token]),
+                copied[: len(self._conversation.ids)],
+                best(allowed, probabilities, self._alternatives) if self._alternatives else (),
+            )
             self._write([token], tracker)
             self._cover(token, copied)
             matcher.accept([token])
-            yield [token], probability
+            yield written
 
     def _write(self, tokens: list[int], tracker: ParameterTracker) -> None:
         if self.written + len(tokens) > self.budget:
@@ -184,6 +211,13 @@ class Decoder:
             self._covered[id(text)] = self._covered.get(id(text), np.float32(0.0)) + self._used[start:end]
             start = end
         self._reading = ()
+
+
+def best(allowed: Float, probabilities: Float, count: int) -> tuple[tuple[int, float], ...]:
+    """The `count` most probable tokens among those with a positive value in `allowed` [V], best first."""
+    admitted = np.flatnonzero(allowed > 0.0)
+    order = admitted[np.argsort(-probabilities[admitted], kind="stable")[:count]]
+    return tuple((int(token), float(probabilities[token])) for token in order)
 
 
 def match_lengths(source: Int, twins: Int, recent: Sequence[int]) -> Int:

@@ -2,58 +2,47 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from model.cache import ToolCache, ToolEntry, tool_key
+from model.answer import Answer
+from model.cache import ToolCache, ToolEntry
 from model.confidence import read_calibration
 from model.decoder import BudgetSpent, Decoder
-from model.errors import ContextLengthError, RequestError, SchemaError
+from model.evidence import Witness
 from model.grammar import GrammarCompiler
 from model.manifest import Manifest, read_manifest
-from model.parameters import ParameterTracker, parameter_keys
-from model.prompt import Prompt, encode_messages, encode_tool
+from model.parameters import ParameterTracker
+from model.preparation import Prepared, Preparer
+from model.repeats import Repeats
 from model.sampling import Sampler
-from model.schema import normalise
-from model.session import Encoding, Session
+from model.session import Session
 from model.tokenizer import END, Tokenizer
 from model.types import (
     ArgumentsDelta,
     CallStarted,
-    CallTrace,
+    Embeddings,
     Event,
     Finished,
-    FinishReason,
     GenerationRequest,
     GenerationResult,
-    Tool,
+    TextDelta,
     ToolCall,
-    Trace,
     Usage,
 )
+from model.writing import Piece, Writing
 
 CANDIDATES = 8  # tools that the decoder scores; retrieval by vectors picks them from all that are declared
 MAX_CALLS = 16  # a bound on a runaway list of calls, far above what people ask for in one sentence
 MAX_ARGUMENT_TOKENS = 512  # when the request sets no budget
 CACHE_BYTES = 96 << 20
-ENCODE_TOGETHER = 16  # tools per encoder run; sorted by length first, so that little is padding
 
 
 def load_engine(folder: Path, threads: int = 2, cache_bytes: int = CACHE_BYTES) -> BodkinEngine:
     """The engine of an artifact folder. Raises `ArtifactError` or `RuntimeMissingError`."""
     return BodkinEngine(folder, read_manifest(folder), threads, cache_bytes)
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    conversation: Encoding
-    tools: list[ToolEntry]
-    prompt_tokens: int
-    cached_tokens: int
 
 
 class BodkinEngine:
@@ -63,8 +52,9 @@ class BodkinEngine:
         self.manifest = manifest
         self.tokenizer = Tokenizer.load(folder / "tokenizer.json")
         self._session = Session(folder, self.tokenizer, manifest.sizes, threads, half=manifest.precision == "int8")
-        self._compiler = GrammarCompiler(self.tokenizer.json_text, self.tokenizer.vocab_size, END)
+        compiler = GrammarCompiler(self.tokenizer.json_text, self.tokenizer.vocab_size, END)
         self._cache = ToolCache(cache_bytes)
+        self._preparer = Preparer(self.tokenizer, self._session, compiler, self._cache, max_tokens=manifest.max_tokens)
         self._calibration = read_calibration(manifest)
 
     def prepare(self, request: GenerationRequest) -> None:
@@ -79,63 +69,80 @@ class BodkinEngine:
         raise AssertionError("a stream ends in Finished")
 
     def stream(self, request: GenerationRequest) -> Iterator[Event]:
-        """Route and fill until NONE; see `model.types.Engine`."""
+        """Route and fill until NONE, or until a call is made again; see `model.types.Engine` and `model.repeats`.
+
+        A text is filled where the first call would be, when the model chose NONE there or may not call. One that is no
+        object is written as the only property of one; the tokens around it count, as all that are generated do.
+        """
         prepared = self._prepare(request)
         sampler = Sampler(request.temperature, request.top_p, request.seed)
         budget = MAX_ARGUMENT_TOKENS if request.max_tokens is None else request.max_tokens
-        decoder = Decoder(self._session, prepared.conversation, sampler, budget)
-        calls: list[ToolCall] = []
-        traces: list[CallTrace] = []
-        reason: FinishReason = "stop"
+        decoder, written = self._decoder(request, prepared, sampler, budget), 0
+        repeats = Repeats(request.messages)
+        witness = Witness(request.messages, prepared.conversation.ids, self.tokenizer.sizes)
+        answer = Answer(request, witness, self.tokenizer)
         choice = request.tool_choice
         candidates = self._candidates(request, prepared)
-        most = (
-            0
-            if choice.mode == "none"
-            else 1
-            if choice.mode == "named" or not request.parallel_tool_calls
-            else MAX_CALLS
-        )
-        none: float | None = None
-        while candidates and len(calls) < most:
-            must = choice.mode in ("required", "named") and not calls
+        most = _most_calls(request) if candidates else 0
+        while len(answer.calls) < most and not answer.cut:
+            must = choice.mode in ("required", "named") and not answer.calls
             encodings = [prepared.tools[i].encoding for i in candidates]
             route = decoder.route(encodings, allow_none=not must)
             if route.choice is None:
-                none = _log(route.probability)
+                answer.add_none(route.none)
                 break
-            index = candidates[route.choice]
-            name, entry = request.tools[index].name, prepared.tools[index]
-            tracker = ParameterTracker(self.tokenizer, entry.keys)
-            yield CallStarted(len(calls), name)
-            logs: list[float] = []
-            ids: list[int] = []
-            sent = ""
-            try:
-                for tokens, probability in decoder.fill(entry.grammar, tracker):
-                    ids += tokens
-                    if probability < 1.0:
-                        logs.append(_log(probability))
-                    # A character may need several tokens: what is not whole yet waits for the next one.
-                    text = self.tokenizer.decode(ids)
-                    whole = text.rstrip("\ufffd") if text.endswith("\ufffd") else text
-                    if len(whole) > len(sent):
-                        yield ArgumentsDelta(len(calls), whole[len(sent) :])
-                        sent = whole
-            except BudgetSpent:
-                reason = "length"
+            tool = candidates[route.choice]
+            name, number = request.tools[tool].name, len(answer.calls)
+            writing = answer.writing()
+            held: list[Event] = [CallStarted(number, name)]  # while the call may still be one that was made already
+            if must or not repeats.possible(name, ""):
+                yield held.pop()
+            for piece in self._write(decoder, prepared.tools[tool], writing):
+                held.append(ArgumentsDelta(number, piece.text, piece.logprobs))
+                if must or not repeats.possible(name, writing.text):
+                    yield from held
+                    held.clear()
+            if held and not writing.cut and ToolCall(name, writing.text) in repeats:
+                answer.add_none(route.none)
+                # A text is not to be written behind a call that is not made.
+                written = decoder.written
+                decoder = self._decoder(request, prepared, sampler, budget - written)
                 break
-            calls.append(ToolCall(name, self.tokenizer.decode(ids)))
-            traces.append(CallTrace(_log(route.probability), tuple(logs)))
-        if calls and reason != "length":
-            reason = "tool_calls"
-        usage = Usage(prepared.prompt_tokens, decoder.written, prepared.cached_tokens)
-        trace = Trace(tuple(traces), none)
-        confidences = tuple(self._calibration.of_call(t) for t in traces)
-        confidence = self._calibration.of_answer(request.messages, calls, trace, reason)
-        yield Finished(GenerationResult(tuple(calls), confidences, confidence, reason, usage, trace))
+            yield from held
+            answer.add_call(name, route.probability, writing)
+            repeats.add(answer.calls[-1:])
+        may_be_text = choice.mode in ("auto", "none") and not answer.calls and not answer.cut
+        if prepared.response is not None and may_be_text:
+            # It is filled whatever the model prefers: this opens its slot.
+            route = decoder.route([prepared.response.encoding], allow_none=False)
+            writing = answer.writing(prepared.before)
+            for piece in self._write(decoder, prepared.response, writing):
+                yield TextDelta(piece.text, piece.logprobs)
+            answer.add_text(route.probability, writing)
+        usage = Usage(prepared.prompt_tokens, written + decoder.written, prepared.cached_tokens)
+        yield Finished(answer.result(self._calibration, usage))
 
-    def _candidates(self, request: GenerationRequest, prepared: _Prepared) -> list[int]:
+    def embed(self, texts: Sequence[str]) -> Embeddings:
+        """The vectors by which tools are retrieved, of texts read as a user's message; see `model.types.Engine`."""
+        vectors, tokens = self._preparer.pool(texts, "input")
+        return Embeddings(tuple(map(tuple, vectors)), tokens)
+
+    def _decoder(self, request: GenerationRequest, prepared: Prepared, sampler: Sampler, budget: int) -> Decoder:
+        return Decoder(self._session, prepared.conversation, sampler, budget, request.top_logprobs or 0)
+
+    def _write(self, decoder: Decoder, entry: ToolEntry, writing: Writing) -> Iterator[Piece]:
+        """Fill `entry`'s arguments into `writing`, and give what is new."""
+        tracker = ParameterTracker(self.tokenizer, entry.keys)
+        try:
+            for written in decoder.fill(entry.grammar, tracker):
+                if piece := writing.feed(written):
+                    yield piece
+        except BudgetSpent:
+            writing.cut = True
+        if piece := writing.end():
+            yield piece
+
+    def _candidates(self, request: GenerationRequest, prepared: Prepared) -> list[int]:
         """Indices of the tools to score: the named one, or those nearest to the conversation."""
         if request.tool_choice.mode == "named":
             return [next(i for i, t in enumerate(request.tools) if t.name == request.tool_choice.name)]
@@ -144,57 +151,12 @@ class BodkinEngine:
         similarity = np.stack([t.encoding.pooled for t in prepared.tools]) @ prepared.conversation.pooled
         return [int(i) for i in np.argsort(-similarity, kind="stable")[:CANDIDATES]]
 
-    def _prepare(self, request: GenerationRequest) -> _Prepared:
-        choice = request.tool_choice
-        if choice.mode == "named" and choice.name not in {t.name for t in request.tools}:
-            raise RequestError(f"tool_choice names {choice.name!r}, which is not among the tools", "tool_choice")
-        prompt = encode_messages(request.messages, self.tokenizer)
-        self._check_length(len(prompt.ids), "the messages need", "messages")
-        keys = [tool_key(tool) for tool in request.tools]
-        entries = {key: self._cache.get(key) for key in keys}
-        cached = sum(len(e.encoding.ids) for key in keys if (e := entries[key]) is not None)
-        missing = {key: i for i, key in enumerate(keys) if entries[key] is None}
-        made = self._make_entries([(i, request.tools[i]) for i in missing.values()])
-        for key, new in zip(missing, made, strict=True):
-            entries[key] = new
-            self._cache.put(key, new)
-        [conversation] = self._session.encode([prompt])
-        tools = [entry for key in keys if (entry := entries[key]) is not None]
-        total = len(prompt.ids) + sum(len(t.encoding.ids) for t in tools)
-        return _Prepared(conversation, tools, total, cached)
-
-    def _make_entries(self, tools: list[tuple[int, Tool]]) -> list[ToolEntry]:
-        """Encode and compile tools, given with their place in the request; all errors name that place."""
-        prompts: list[Prompt] = []
-        grammars = []
-        for i, tool in tools:
-            path = f"tools[{i}].function.parameters"
-            schema = normalise(tool.parameters, path)
-            try:
-                grammars.append(self._compiler.compile(schema, path))
-            except SchemaError as error:
-                raise SchemaError(f"tool {tool.name!r}: {error.message}", error.param) from error
-            prompt = encode_tool(tool, self.tokenizer)
-            self._check_length(len(prompt.ids), f"tool {tool.name!r} needs", f"tools[{i}]")
-            prompts.append(prompt)
-        encodings: dict[int, Encoding] = {}
-        order = sorted(range(len(prompts)), key=lambda k: len(prompts[k].ids))
-        for start in range(0, len(order), ENCODE_TOGETHER):
-            group = order[start : start + ENCODE_TOGETHER]
-            encoded = self._session.encode([prompts[k] for k in group])
-            encodings.update(zip(group, encoded, strict=True))
-        return [
-            ToolEntry(encodings[k], grammar, parameter_keys(prompts[k].names, self.tokenizer))
-            for k, grammar in enumerate(grammars)
-        ]
-
-    def _check_length(self, tokens: int, what: str, param: str) -> None:
-        if tokens > self.manifest.max_tokens:
-            raise ContextLengthError(
-                f"{what} {tokens} tokens; this model reads at most {self.manifest.max_tokens}.", param
-            )
+    def _prepare(self, request: GenerationRequest) -> Prepared:
+        return self._preparer.prepare(request)
 
 
-def _log(probability: float) -> float:
-    """Natural logarithm; a probability that underflowed counts as a very small one."""
-    return math.log(max(probability, 1e-30))
+def _most_calls(request: GenerationRequest) -> int:
+    mode = request.tool_choice.mode
+    if mode == "none":
+        return 0
+    return 1 if mode == "named" or not request.parallel_tool_calls else MAX_CALLS

@@ -11,7 +11,9 @@ it, keys in the order in which the schema declares them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,8 +22,11 @@ from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from outlines.backends.llguidance import LLGuidanceBackend
 
 from model.errors import ModelError, SchemaError
+from model.schema.graph import subschemas, target
+from model.schema.record import Located
 
 BoolMask = npt.NDArray[np.bool_]
+_Build = Callable[[Mapping[str, Any]], "tuple[Grammar | None, str]"]
 
 COMPACT: Mapping[str, Any] = {
     "whitespace_flexible": False,
@@ -45,7 +50,8 @@ MAX_LEXER_STATES = 50_000  # 1-2 KB each
 
 BASE_BYTES = 60_000
 BYTES_PER_SCHEMA_BYTE = 80
-MAX_BLAMED = 200
+MAX_SEARCH_STEPS = 400
+MAX_SEARCH_SECONDS = 1.0
 MAX_REASON = 160
 
 
@@ -91,6 +97,18 @@ def _without_spelt_specials(tokenizer_json: str) -> str:
     return json.dumps(tokenizer)
 
 
+@dataclass(frozen=True)
+class Inspection:
+    """What the engine makes of a schema: a grammar, or errors about the parts that it refuses.
+
+    They are all there are when the search for them was `complete`; it is cut short where it takes too long.
+    """
+
+    grammar: Grammar | None
+    faults: tuple[SchemaError, ...]
+    complete: bool
+
+
 class GrammarCompiler:
     """Compiles schemas for one tokenizer. Thread-safe.
 
@@ -120,10 +138,18 @@ class GrammarCompiler:
         Raises `SchemaError` with the engine's reason when it refuses, or when the schema is too complex; `param`, the
         path of the schema in the request, is extended to the part at fault.
         """
-        grammar, error = self._build(schema)
+        grammar, reason = self._build(schema)
         if grammar is None:
-            raise self._blame(schema, param, error)
+            raise next(_Search(self._build, schema, param).faults(reason))
         return grammar
+
+    def inspect(self, schema: Mapping[str, Any], param: str) -> Inspection:
+        """`compile`, and all that is wrong with the schema, not only the first."""
+        grammar, reason = self._build(schema)
+        if grammar is not None:
+            return Inspection(grammar, (), True)
+        search = _Search(self._build, schema, param)
+        return Inspection(None, tuple(search.faults(reason)), not search.over)
 
     def _build(self, schema: Mapping[str, Any]) -> tuple[Grammar | None, str]:
         """The grammar, or None and the engine's reason."""
@@ -133,38 +159,86 @@ class GrammarCompiler:
         if not start.is_error():
             start.compute_ff_tokens()  # fails when the grammar is too complex to take even the first step
         if start.is_error():
-            return None, start.get_error().splitlines()[0][:MAX_REASON]
+            return None, _reason(start.get_error())
         warnings = start.get_grammar_warnings()
         if warnings:  # the engine reads the schema more liberally than it is written
             return None, warnings[0]
         return Grammar(start, len(text), self._vocab_size), ""
 
-    def _blame(self, schema: Mapping[str, Any], param: str | None, error: str) -> SchemaError:
-        """The error of the smallest part of `schema` that the engine refuses by itself."""
-        path, budget = param or "", MAX_BLAMED
-        definitions = {"$defs": schema.get("$defs", {})}
-        parts = _parts(schema)
-        while (part := next(parts, None)) is not None and budget:
-            budget -= 1
-            grammar, reason = self._build({**part[1], **definitions})
-            if grammar is None:
-                path, error, parts = path + part[0], reason, _parts(part[1])
-        return SchemaError(f"The schema cannot be enforced: {error}.", path or None)
+
+def _reason(error: str) -> str:
+    """The engine's words, but for its own mishaps."""
+    first = error.splitlines()[0]
+    return "it is too complex" if first.startswith("panic") else first[:MAX_REASON]
 
 
-def _parts(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The subschemas directly below `schema`, each with its relative path."""
-    for keyword in ("properties", "patternProperties"):
-        for name, part in schema.get(keyword, {}).items():
-            if isinstance(part, Mapping):
-                yield f".{keyword}.{name}", part
-    for keyword in ("prefixItems", "allOf", "anyOf"):
-        for i, part in enumerate(schema.get(keyword, ())):
-            if isinstance(part, Mapping):
-                yield f".{keyword}[{i}]", part
-    for keyword in ("items", "additionalProperties"):
-        if isinstance(schema.get(keyword), Mapping):
-            yield f".{keyword}", schema[keyword]
+class _Search:
+    """For the parts of one schema that the engine refuses, one after the other.
+
+    It goes down from the whole to a part that the engine still refuses, for as long as there is one. References are
+    followed; a definition that is being searched counts as harmless inside itself. What was found is left out, and the
+    search begins again, until the engine takes the rest or it has lasted too long.
+    """
+
+    def __init__(self, build: _Build, schema: Mapping[str, Any], param: str | None) -> None:
+        self._build = build
+        self._schema = schema
+        self._param = param
+        self._definitions: dict[str, Any] = schema.get("$defs", {})
+        self._left_out: set[int] = set()
+        self._steps = 0
+        self._until = time.monotonic() + MAX_SEARCH_SECONDS
+
+    @property
+    def over(self) -> bool:
+        """Whether it has lasted too long, so that what was found last need not be a smallest part, nor be the last."""
+        return self._steps >= MAX_SEARCH_STEPS or time.monotonic() >= self._until
+
+    def faults(self, reason: str) -> Iterator[SchemaError]:
+        """One for each part; `reason` is why the engine refuses the whole."""
+        while reason:
+            part, why, path = self._smallest(reason)
+            yield SchemaError(f"The schema cannot be enforced: {why}.", path)
+            if self.over or part is self._schema:
+                return
+            self._left_out.add(id(part))
+            reason = self._refusal(self._schema, set())
+
+    def _smallest(self, reason: str) -> tuple[Mapping[str, Any], str, str | None]:
+        """The first smallest part, why the engine refuses it, and where it stands in the declared schema."""
+        inside: set[str] = set()
+        part, path = self._schema, self._param
+        parts = self._below(part, inside)
+        while not self.over and (below := next(parts, None)) is not None:
+            self._steps += 1
+            if why := self._refusal(below, inside):
+                part, reason, parts = below, why, self._below(below, inside)
+                path = below.path if isinstance(below, Located) else path
+        return part, reason, path
+
+    def _refusal(self, part: Mapping[str, Any], inside: set[str]) -> str:
+        definitions = {name: {} if name in inside else self._kept(d) for name, d in self._definitions.items()}
+        kept = self._kept({key: value for key, value in part.items() if key != "$defs"})
+        return self._build({**kept, "$defs": definitions})[1]
+
+    def _kept(self, part: Any) -> Any:
+        """`part` as plain JSON, with what is left out replaced by "any value"."""
+        if id(part) in self._left_out:
+            return {}
+        if isinstance(part, Mapping):
+            return {key: self._kept(value) for key, value in part.items()}
+        return [self._kept(value) for value in part] if isinstance(part, list) else part
+
+    def _below(self, part: Mapping[str, Any], inside: set[str]) -> Iterator[Mapping[str, Any]]:
+        """The subschemas directly below `part` that are still in it."""
+        for below in subschemas(part):
+            if isinstance(below, Mapping) and id(below) not in self._left_out:
+                yield below
+        if "$ref" in part and target(part) not in inside:
+            inside.add(target(part))
+            definition = self._definitions.get(target(part))
+            if isinstance(definition, Mapping) and id(definition) not in self._left_out:
+                yield definition
 
 
 class Grammar:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 from model.tokenizer import ASSISTANT, RESULT, SYSTEM, TOOL, USER, Tokenizer
@@ -19,6 +19,7 @@ from model.types import Message, Tool, ToolCall
 FORMAT_VERSION = 1
 # References can multiply a short schema into a text without end. It is cut where it is too long for any model to read.
 MAX_PARTS = 4_000
+PART = 50  # characters of a description or constant that count as one part
 MAX_REFERENCES = 16
 
 _ROLE_TOKENS = {"system": SYSTEM, "user": USER, "assistant": ASSISTANT, "tool": RESULT}
@@ -78,12 +79,15 @@ def encode_tool(tool: Tool, tokenizer: Tokenizer) -> Prompt:
 
 def tool_text(tool: Tool) -> tuple[str, dict[str, str]]:
     """(head, blocks): `get_weather: Weather of a city.`, and for each parameter its line, such as
-    ` city* string: The city`, with the lines of what is inside it."""
+    ` city* string: The city`, with the lines of what is inside it.
+
+    Any JSON has a text, a schema or not: what is refused is counted, too, and a keyword that is out of place, as
+    `properties` beside the type `string`, may hold anything.
+    """
     description = " ".join(tool.description.split())
     head = f"{tool.name}: {description}" if description else tool.name
-    required = set(tool.parameters.get("required") or ())
-    properties = tool.parameters.get("properties") or {}
-    definitions = tool.parameters.get("$defs") or tool.parameters.get("definitions") or {}
+    definitions = _mapping(tool.parameters.get("$defs")) or _mapping(tool.parameters.get("definitions"))
+    properties, required = _members(tool.parameters)
     return head, _parameter_blocks(properties, required, definitions, 1, iter(range(MAX_PARTS)))
 
 
@@ -96,18 +100,15 @@ def _parameter_blocks(
         star = "*" if name in required else ""
         line = f"\n{' ' * depth}{name}{star} {_type_text(declared, definitions, parts)}"
         if description := " ".join(str(schema.get("description") or "").split()):
-            line += f": {description}"
+            line += f": {_counted(description, parts)}"
         if "default" in schema:
-            line += f" (default {dumps(schema['default'])})"
+            line += f" (default {_counted(dumps(schema['default']), parts)})"
         inner = schema
         if schema.get("type") == "array":
             inner = _resolve(schema.get("items") or {}, definitions)
         # Three levels say what a parameter is; deeper ones are the grammar's business.
-        if depth < 3 and inner.get("properties"):
-            inner_required = set(inner.get("required") or ())
-            line += "".join(
-                _parameter_blocks(inner["properties"], inner_required, definitions, depth + 1, parts).values()
-            )
+        if depth < 3:
+            line += "".join(_parameter_blocks(*_members(inner), definitions, depth + 1, parts).values())
         blocks[name] = line
     return blocks
 
@@ -122,20 +123,38 @@ def _type_text(
             return "any"
         inside = inside | {declared["$ref"]}
     if "const" in schema:
-        return dumps(schema["const"])
-    if "enum" in schema:
-        return "|".join(str(v) if isinstance(v, str) else dumps(v) for v in schema["enum"])
+        return _counted(dumps(schema["const"]), parts)
+    if isinstance(schema.get("enum"), list):
+        return _counted("|".join(v if isinstance(v, str) else dumps(v) for v in schema["enum"]), parts)
     for keyword in ("anyOf", "oneOf"):
-        if keyword in schema:
+        if isinstance(schema.get(keyword), list):
             return " or ".join(
                 _type_text(s, definitions, parts, inside) for s, _ in zip(schema[keyword], parts, strict=False)
             )
     kind = schema.get("type", "any")
     if isinstance(kind, list):
-        return " or ".join(kind)
+        return " or ".join(map(str, kind))
     if kind == "array":
         return "list of " + _type_text(schema.get("items") or {}, definitions, parts, inside)
     return str(kind)
+
+
+def _counted(text: str, parts: Iterator[int]) -> str:
+    """`text`, after as many parts as it is long were taken from `parts`."""
+    for _ in islice(parts, len(text) // PART):
+        pass
+    return text
+
+
+def _members(schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], set[str]]:
+    """The properties and the names that are required."""
+    required = schema.get("required")
+    names = {name for name in required if isinstance(name, str)} if isinstance(required, list | tuple) else set()
+    return _mapping(schema.get("properties")), names
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _resolve(schema: Any, definitions: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -18,9 +18,10 @@ class Sampler:
         """An index into `probabilities` [V], which are non-negative, sum to something positive, and need no norm."""
         if self.temperature == 0.0:
             return int(probabilities.argmax())
-        with np.errstate(divide="ignore"):
-            logits = np.log(probabilities.astype(np.float64)) / self.temperature
-        weights = np.exp(logits - logits.max())
+        with np.errstate(divide="ignore", over="ignore"):
+            logits = np.log(probabilities.astype(np.float64))
+            # Subtracted first: divided by the least of temperatures, the best one must still be a number.
+            weights = np.exp((logits - logits.max()) / self.temperature)
         weights /= weights.sum()
         if self.top_p < 1.0:
             order = np.argsort(-weights, kind="stable")

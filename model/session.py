@@ -87,14 +87,7 @@ class Session:
 
     def encode(self, prompts: Sequence[Prompt]) -> list[Encoding]:
         """Encode texts in one padded run. Call with texts of like length."""
-        length = max(len(p.ids) for p in prompts)
-        ids = np.full((len(prompts), length), PAD, np.int64)
-        pool = np.zeros((len(prompts), max(len(p.ranges) for p in prompts), length), np.float32)
-        for row, prompt in enumerate(prompts):
-            ids[row, : len(prompt.ids)] = prompt.ids
-            for k, (start, end) in enumerate(prompt.ranges):
-                pool[row, k, start:end] = 1.0
-        pooled, keys, values, copy_keys = self._encoder.run(None, {"ids": ids, "pool": pool})
+        ids, (pooled, keys, values, copy_keys) = self._encode(prompts)
         encodings = []
         for row, prompt in enumerate(prompts):
             size = len(prompt.ids)
@@ -110,6 +103,23 @@ class Session:
                 )
             )
         return encodings
+
+    def pool(self, prompts: Sequence[Prompt]) -> Float:
+        """The texts' own vectors [len(prompts), width], of unit length. Call with texts of like length."""
+        _, outputs = self._encode(prompts)
+        pooled: Float = outputs[0]
+        return pooled[:, 0]
+
+    def _encode(self, prompts: Sequence[Prompt]) -> tuple[Int, Any]:
+        """The padded ids [B, T], and the encoder's outputs: pooled [B, ranges, width], keys, values, copy_keys."""
+        length = max(len(p.ids) for p in prompts)
+        ids = np.full((len(prompts), length), PAD, np.int64)
+        pool = np.zeros((len(prompts), max(len(p.ranges) for p in prompts), length), np.float32)
+        for row, prompt in enumerate(prompts):
+            ids[row, : len(prompt.ids)] = prompt.ids
+            for k, (start, end) in enumerate(prompt.ranges):
+                pool[row, k, start:end] = 1.0
+        return ids, self._encoder.run(None, {"ids": ids, "pool": pool})
 
     def source(self, conversation: Encoding, tools: Sequence[Encoding | None]) -> Source:
         """One row per tool, each behind the conversation; None makes a row that reads the conversation only."""

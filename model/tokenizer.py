@@ -69,6 +69,17 @@ class Tokenizer:
         return [by_id[i] for i in range(len(by_id))]
 
     @cached_property
+    def token_bytes(self) -> list[bytes]:
+        """Each id's token as the bytes that it stands for: a piece of UTF-8 text, which may end within a character."""
+        byte_of = _bytes_by_letter()
+        return [bytes(byte_of[letter] for letter in token) for token in self.tokens]
+
+    @cached_property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """[vocab_size]: how many bytes of text each token stands for."""
+        return np.array([len(token) for token in self.token_bytes])
+
+    @cached_property
     def marks(self) -> dict[int, str]:
         """The tokens that are a mark of JSON's punctuation, alone or behind a space, as a quote can be in a string."""
         marks = {form: mark for mark in '"\\{}[],:' for form in (mark, f"Ġ{mark}")}
@@ -79,3 +90,10 @@ class Tokenizer:
         """[vocab_size]: the id of the same token without its leading space; PAD for tokens that have none."""
         ids = {token: i for i, token in enumerate(self.tokens)}
         return np.array([ids.get(t[1:], PAD) if t.startswith("Ġ") and len(t) > 1 else PAD for t in self.tokens])
+
+
+def _bytes_by_letter() -> dict[str, int]:
+    """The byte that each letter of the byte-level alphabet stands for: a printable one for itself (GPT-2's table)."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(0x100) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + i): byte for i, byte in enumerate(others)}

@@ -112,7 +112,8 @@ class Evidence:
     `path` is the value's JSON pointer (RFC 6901) in the arguments object, such as `/guests/0/name`; values are strings,
     numbers, booleans and null, and empty arrays and objects. `source` is the text of the conversation that the model
     copied it from, None when it wrote it by itself. `found` tells whether the value occurs in the conversation at all,
-    as it stands or in another spelling of the same.
+    as it stands or in another spelling of the same (`model.spelling`). True, false and null hardly ever do, and empty
+    values never: a request says "turn it on", not "true". A source of a value that is not found is a piece of it.
     """
 
     path: str
@@ -137,11 +138,13 @@ class Trace:
     """What the model's answer says about its own certainty, and what a confidence is computed from.
 
     `none` is the log probability of NONE at the slot that ended the answer; None when no slot did: no call or only one
-    was allowed, or the budget ended. `calls` are traces of the finished calls.
+    was allowed, or the budget ended. `calls` are traces of the finished calls. `text` is that of a whole text,
+    which poses for a call that NONE is the only alternative to; None without one.
     """
 
     calls: tuple[CallTrace, ...]
     none: float | None
+    text: CallTrace | None = None
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ class GenerationResult:
     """The answer. `confidences[i]` is the probability that `calls[i]` is right, `confidence` that the whole answer is.
 
     They are None when the engine's weights have not been calibrated: nothing else may pose as a probability. A cut
-    answer is not one, so its confidence is 0.
+    answer is not one, so its confidence is 0. That of a text is that it is right and that no call is.
 
     `finish_reason` is derived from what was emitted: "length" when the budget cut a call, which is then absent from
     `calls` but was (partly) streamed; "tool_calls" when there are calls; "stop" otherwise.

@@ -1,4 +1,4 @@
-"""Rewrites serve.txt and dev.txt from a fresh resolve: `make lock`.
+"""Rewrites the *.txt beside it from a fresh resolve: `make lock`.
 
 Standard library only. Run it on the oldest supported Python, so that the versions fit every newer one.
 """
@@ -48,6 +48,10 @@ def main() -> None:
     dev = resolve("-c", str(HERE / "serve.txt"), ".[cpu,training,dev]") | resolve("--no-deps", *NO_DEPS)
     extra = {name: version for name, version in dev.items() if name not in serve}
     write(HERE / "dev.txt", "What the extras `training` and `dev` add.", extra, first="-c serve.txt\n")
+
+    # Environments of their own: what clients ask for conflicts with the above, and with each other.
+    for name in ("clients", "clients-openai2"):
+        write(HERE / f"{name}.txt", f"What {name}.in installs.", resolve("-r", str(HERE / f"{name}.in")))
 
 
 if __name__ == "__main__":

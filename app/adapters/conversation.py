@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
 
-from app.errors import InvalidRequestError
+from app.errors import InvalidRequestError, UnsupportedError
 from app.schemas.tools import FunctionDefinition
 from model.prompt import dumps
 from model.types import Message, Tool, ToolCall, ToolChoice
@@ -48,6 +50,70 @@ def named_choice(name: str, tools: Sequence[Tool], param: str, declared_in: str)
             code="invalid_value",
         )
     return ToolChoice("named", name)
+
+
+def allowed_tools(names: Sequence[str], tools: Sequence[Tool], param: str) -> tuple[int, ...]:
+    """Which of the declared tools the choice admits, as their numbers; `param` is the path of a name, `{}` its number.
+
+    They keep the order of their declaration. Whatever is named must be declared.
+    """
+    declared = {tool.name: number for number, tool in enumerate(tools)}
+    for i, name in enumerate(names):
+        if name not in declared:
+            raise InvalidRequestError(
+                f"Invalid value for '{param.format(i)}': no function named '{name[:64]}' was specified in the 'tools' "
+                "parameter.",
+                param=param.format(i),
+                code="invalid_value",
+            )
+    return tuple(sorted({declared[name] for name in names}))
+
+
+def client_tool_path(param: str, numbers: Sequence[int]) -> str:
+    """An engine's path (`tools[0]…`) with the number that the tool has in the client's list: `numbers[0]`."""
+    found = re.match(r"tools\[(\d+)\]", param)
+    if found is None or int(found[1]) >= len(numbers):
+        return param
+    return f"tools[{numbers[int(found[1])]}]{param[found.end() :]}"
+
+
+class Part(Protocol):
+    """A piece of a message's content, as the schemas of all endpoints have it."""
+
+    type: str
+    text: str | None
+    refusal: str | None
+
+
+def content_text(
+    content: str | Sequence[Part] | None, param: str, texts: Collection[str], media: Mapping[str, str]
+) -> str:
+    """The text of a content, which stands at `param`: its parts, joined by line feeds.
+
+    `texts` are the types of parts that are text, besides refusals; `media` those that are something else, and what.
+    """
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "\n".join(_part_text(part, f"{param}[{i}]", texts, media) for i, part in enumerate(content))
+
+
+def _part_text(part: Part, param: str, texts: Collection[str], media: Mapping[str, str]) -> str:
+    if part.type in media:
+        raise UnsupportedError(
+            f"{media[part.type]} are not supported: Bodkin reads text only.", param=param, code="unsupported_value"
+        )
+    field = "refusal" if part.type == "refusal" else "text"
+    if field == "text" and part.type not in texts:
+        supported = ", ".join(map(repr, texts))
+        raise InvalidRequestError(
+            f"Invalid value for '{param}.type': '{part.type[:60]}'. Supported values are: {supported}.",
+            param=f"{param}.type",
+            code="invalid_value",
+        )
+    text = part.text if field == "text" else part.refusal
+    if text is None:
+        raise missing(f"{param}.{field}")
+    return text
 
 
 def latest_tool_results(messages: Sequence[Message]) -> str:

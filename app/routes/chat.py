@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from app.adapters.bodkin import rounded
 from app.adapters.chat_request import to_job
-from app.adapters.chat_response import ChunkWriter, Envelope, completion, finish_reason, new_completion_id, rounded
+from app.adapters.chat_response import ChunkWriter, Envelope, completion, finish_reason, new_completion_id
+from app.answer import answer
 from app.body import JSONRoute
 from app.dependencies import EnginesDep, ServiceDep
 from app.schemas.chat import ChatCompletion, ChatCompletionRequest
 from app.schemas.errors import ErrorEnvelope
-from app.streaming import ClientGoneError, EventStream, event_frames, unless_gone
-from app.telemetry import CLIENT_CLOSED_REQUEST
-from model.errors import RequestError
+from app.streaming import event_frames
 from model.types import GenerationResult
 
 router = APIRouter(tags=["chat"], route_class=JSONRoute)
@@ -32,7 +33,7 @@ router = APIRouter(tags=["chat"], route_class=JSONRoute)
 async def create_chat_completion(
     body: ChatCompletionRequest, request: Request, engines: EnginesDep, service: ServiceDep
 ) -> Response:
-    """Answer a conversation with calls of the declared tools."""
+    """Answer a conversation with calls of the declared tools, or with JSON by a schema."""
     served = engines.choose(body.model)  # and no other from here on: the name may stand for another in a moment
     job = to_job(body)
     envelope = Envelope(
@@ -45,32 +46,28 @@ async def create_chat_completion(
     log.update(model=body.model, version=served.version)
 
     def note(result: GenerationResult) -> None:
-        log.update(
-            calls=len(result.calls),
-            finish_reason=finish_reason(job, result),
-            confidence=rounded(result.confidence),
-            prompt_tokens=result.usage.prompt_tokens,
-            completion_tokens=result.usage.completion_tokens,
-        )
+        """The first choice, and what all have cost."""
+        if "calls" not in log:
+            log.update(
+                calls=len(result.calls),
+                finish_reason=finish_reason(job, result),
+                confidence=rounded(result.confidence),
+                prompt_tokens=result.usage.prompt_tokens,
+                completion_tokens=0,
+            )
+        log["completion_tokens"] += result.usage.completion_tokens
 
-    generation = service.start(served.engine, job.request, live=bool(body.stream))
-    try:
-        if body.stream:
-            log["stream"] = True
-            await unless_gone(request, generation.prepared())
-            include_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
-            writer = ChunkWriter(envelope, job, include_usage)
-            return EventStream(event_frames(generation, writer.write, note, request.state.request_id))
-        result = await unless_gone(request, generation.result())
-    except ClientGoneError:
-        generation.close()
-        log["disconnected"] = True
-        return Response(status_code=CLIENT_CLOSED_REQUEST)
-    except RequestError as error:
-        error.param = job.client_path(error.param)
-        raise
-    except BaseException:
-        generation.close()
-        raise
-    note(result)
-    return Response(completion(envelope, job, result).to_json(), media_type="application/json")
+    def frames() -> AsyncGenerator[str, None]:
+        include_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
+        writer = ChunkWriter(envelope, job, include_usage)
+        return event_frames(generation, writer.write, note, request.state.request_id)
+
+    def whole(results: Sequence[GenerationResult]) -> ChatCompletion:
+        for result in results:
+            note(result)
+        return completion(envelope, job, results)
+
+    generation = service.start(served.engine, *job.requests, live=bool(body.stream))
+    return await answer(
+        request, generation, client_path=job.client_path, frames=frames if body.stream else None, whole=whole
+    )

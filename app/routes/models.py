@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, HTTPException
 
 from app.dependencies import EnginesDep
 from app.schemas.errors import ErrorEnvelope
@@ -13,11 +13,15 @@ router = APIRouter(prefix="/v1/models", tags=["models"], responses={"default": {
 
 @router.get("")
 async def list_models(engines: EnginesDep) -> ModelList:
+    """The models that can be named in requests, the default one first."""
     return ModelList(object="list", data=[_model(name, created) for name, created in engines.listing().items()])
 
 
 @router.get("/{model:path}")
 async def retrieve_model(model: str, engines: EnginesDep) -> Model:
+    """One of them."""
+    if not model:
+        raise HTTPException(404)  # `/v1/models/`
     created = engines.listing().get(model)
     if created is None:
         raise engines.refusal(model)

@@ -35,3 +35,9 @@ def json_type(value: Any) -> str | None:
     if isinstance(value, dict | BaseModel):
         return "#object"
     return None
+
+
+def object_type(value: Any) -> str | None:
+    """Tag of a union member by the `type` that an object says it is, with `#` as above; None if it does not say."""
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return None if kind is None else f"#{kind}"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from app.schemas.base import RequestModel, json_type
+from app.schemas.base import RequestModel, json_type, object_type
 
 FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,64}$")]
 
@@ -28,10 +28,27 @@ class NamedFunction(RequestModel):
     name: str
 
 
-class ToolChoiceObject(RequestModel):
-    type: str
-    """`function`. (`allowed_tools` and `custom` are refused.)"""
-    function: NamedFunction | None = None
+class NamedToolChoice(RequestModel):
+    """Exactly one call, of this function."""
+
+    type: Literal["function"]
+    function: NamedFunction
+
+
+class ToolReference(RequestModel):
+    type: Literal["function"]
+    function: NamedFunction
+
+
+class AllowedTools(RequestModel):
+    mode: Literal["auto", "required"]
+    tools: list[ToolReference] = Field(min_length=1)
+    """Functions that are declared in `tools`; the others are out of the question for this answer."""
+
+
+class AllowedToolsChoice(RequestModel):
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedTools
 
 
 class CalledFunction(RequestModel):
@@ -45,6 +62,11 @@ class MessageToolCall(RequestModel):
     type: Literal["function"] | None = None
     function: CalledFunction
 
+
+ToolChoiceObject = Annotated[
+    Annotated[NamedToolChoice, Tag("#function")] | Annotated[AllowedToolsChoice, Tag("#allowed_tools")],
+    Discriminator(object_type),
+]
 
 ToolChoice = Annotated[
     Annotated[Literal["none", "auto", "required"], Tag("#string")] | Annotated[ToolChoiceObject, Tag("#object")],

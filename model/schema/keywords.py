@@ -44,11 +44,26 @@ ENFORCED: Mapping[str, str] = {
 }
 """Keywords that shape the grammar, each with its limits."""
 
-REFUSED = frozenset(
-    "not if then else dependentRequired dependentSchemas dependencies contains minContains maxContains "
-    "unevaluatedItems $dynamicRef $recursiveRef extends disallow divisibleBy".split()
-)
-"""Keywords that constrain values and that the engine has no means for: a schema with one is refused."""
+REFUSED: Mapping[str, str] = {
+    "not": "List what is allowed instead, with `enum`, `anyOf` or the bounds that are meant.",
+    "if": "Write each case as a whole object and combine them with `anyOf`.",
+    "then": "Write each case as a whole object and combine them with `anyOf`.",
+    "else": "Write each case as a whole object and combine them with `anyOf`.",
+    "dependentRequired": "Combine with `anyOf`: one object with all of these properties required, one without them.",
+    "dependentSchemas": "Combine whole objects with `anyOf`, one for each case.",
+    "dependencies": "Combine whole objects with `anyOf`, one for each case.",
+    "contains": "Constrain every item with `items`, or those at the start with `prefixItems`.",
+    "minContains": "Constrain every item with `items`, and their number with `minItems`.",
+    "maxContains": "Constrain every item with `items`, and their number with `maxItems`.",
+    "unevaluatedItems": "Write `items` beside `prefixItems`: it holds for all further items, and may be false.",
+    "$dynamicRef": "Write `$ref` with the path of the definition, such as `#/$defs/node`.",
+    "$recursiveRef": 'Write `{"$ref": "#"}`.',
+    "extends": "Write `allOf`.",
+    "disallow": "List what is allowed instead, with `type`, `enum` or `anyOf`.",
+    "divisibleBy": "Write `multipleOf`.",
+}
+"""Keywords that constrain values and that the engine has no means for: a schema with one is refused. With what to write
+instead."""
 
 ANNOTATIONS = frozenset(
     "title description default example examples deprecated readOnly writeOnly strict $schema $id id $comment $anchor "
@@ -71,3 +86,31 @@ COMBINING = ("$ref", "allOf", "anyOf", "oneOf")
 LITERAL = ("enum", "const")
 MODIFIERS = frozenset({"$defs", "definitions", "nullable", "discriminator"})
 """Keywords that change how others are read, but constrain nothing by themselves."""
+
+REMEDIES: Mapping[str, str] = {
+    "type": "Use null, boolean, integer, number, string, array, object, or a list of them.",
+    "enum": "Remove the value that cannot be written, or write it as a string.",
+    "const": "Write a value that can be written exactly, or a string.",
+    "properties": "Write an object of schemas.",
+    "required": "Write a list of property names.",
+    "patternProperties": "Write patterns without lookaround, back-references and word boundaries, or `properties`.",
+    "propertyNames": "Remove it, or write `additionalProperties` beside `propertyNames` and no `properties`.",
+    "minProperties": "Name the properties that must be there in `required`.",
+    "maxProperties": "Declare the properties, and close the object with `additionalProperties: false`.",
+    "unevaluatedProperties": "Write `additionalProperties`, in the schema that declares the properties.",
+    "uniqueItems": "Remove it and check the items in the function, or set `maxItems` to 1.",
+    "pattern": "Write it without lookaround, back-references, word boundaries and flags; anchor it at its ends only.",
+    "format": "Remove it and describe the format in `description`, or write a `pattern`.",
+    "minimum": "Choose a bound between -2^63 and 2^63 that leaves room below `maximum`.",
+    "maximum": "Choose a bound between -2^63 and 2^63 that leaves room above `minimum`.",
+    "exclusiveMinimum": "Choose a bound between -2^63 and 2^63 that leaves room below `maximum`.",
+    "exclusiveMaximum": "Choose a bound between -2^63 and 2^63 that leaves room above `minimum`.",
+    "multipleOf": "Keep it to 10,000 in significant digits, in a schema of its own, or round in the function instead.",
+    "minLength": "Choose a length from 0 to `maxLength`, at most 100,000.",
+    "minItems": "Choose a number from 0 to `maxItems`, at most 100,000.",
+    "oneOf": "Write `anyOf`, or give each option a required property with another constant.",
+    "anyOf": "Write a list of at least one schema.",
+    "allOf": "Write a list of at least one schema, or one schema with all of the keywords.",
+    "$ref": "Move the definition into the tool's own `$defs`, and refer to it as `#/$defs/name`.",
+}
+"""What to write instead of an enforced keyword that is beyond its limits."""

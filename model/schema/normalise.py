@@ -1,8 +1,9 @@
 """From the schema that a tool declares to the one that the grammar is compiled of.
 
-`normalise` decides for every keyword: enforce it, drop it because it is an annotation, or refuse the schema and say
-where. Nothing that constrains a value is ever dropped. Where the engine would be laxer than the schema, the schema is
-tightened or refused, so that every text of the compiled grammar is valid under the schema as declared.
+`examine` decides for every keyword: enforce it, drop it because it is an annotation, or refuse the schema and say
+where. It goes on after a refusal, so that one pass finds all of them; `normalise` raises the first. Nothing that
+constrains a value is ever dropped. Where the engine would be laxer than the schema, the schema is tightened or refused,
+so that every text of the compiled grammar is valid under the schema as declared.
 
 Two readings are deliberately narrower than JSON Schema's:
 
@@ -17,18 +18,21 @@ judges `oneOf` by what is written, that is by the narrower reading. `numbers` an
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 from urllib.parse import unquote
 
 from model.errors import SchemaError
+from model.schema import limits
+from model.schema.graph import endless_names, finite_names
 from model.schema.keywords import (
     ARRAY,
     COMBINING,
-    ENFORCED,
     LITERAL,
-    MODIFIERS,
     NUMBER,
     OBJECT,
     OPENING,
@@ -36,20 +40,35 @@ from model.schema.keywords import (
     STRING,
     TYPES,
 )
-from model.schema.numbers import constant, number_keywords
+from model.schema.numbers import constant, number_keywords, significant
 from model.schema.patterns import FORMATS, UNENFORCED_FORMATS, translate
-from model.schema.proofs import endless_names, exclusive, finite_names
+from model.schema.proofs import Prover
+from model.schema.reading import any_name, constraints, count, nested_ids, options, requires_one_name
+from model.schema.record import Enough, Located, Noting, Record, Refusal, Visit
 
 JSONObject = dict[str, Any]
 Normal = JSONObject | Literal[False]
 """A normalised schema: an object, or False for "no value"."""
 
-MAX_BYTES = 128 * 1024
-MAX_NODES = 4_000
-MAX_DEPTH = 32
-MAX_COUNT = 100_000
-
 _IMPLIED_TYPES = ((OBJECT, "object"), (ARRAY, "array"), (STRING, "string"), (NUMBER, "number"))
+_MAX_CHAIN = 32  # of references to references that a proof follows
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What became of a schema.
+
+    `schema` is what the grammar is compiled of; where `refusals` are, it lacks what they name, and may not be used.
+    `visits` has every schema that counts, in the order of the pass; definitions that nothing refers to do not count.
+    The pass is `complete` unless the schema was too large or had too many refusals to go on. `schema` is `safe` to hand
+    to the engine, refusals or not, when it is within all bounds of `model.schema.limits`.
+    """
+
+    schema: JSONObject
+    visits: tuple[Visit, ...]
+    refusals: tuple[Refusal, ...]
+    complete: bool
+    safe: bool
 
 
 def normalise(parameters: Mapping[str, Any] | None, param: str) -> JSONObject:
@@ -62,16 +81,37 @@ def normalise(parameters: Mapping[str, Any] | None, param: str) -> JSONObject:
     Raises:
         SchemaError: not a JSON Schema, or not enforceable exactly; `param` ends in the keyword at fault.
     """
-    root: Any = {} if parameters is None else parameters
+    examination = examine(parameters, param)
+    if examination.refusals:
+        raise examination.refusals[0].error()
+    return examination.schema
+
+
+def examine(parameters: Mapping[str, Any] | None, param: str) -> Examination:
+    """`normalise`, and all that is wrong with the schema, not only the first."""
+    record = Record()
+    schema: JSONObject = {}
+    complete = safe = False
+    with contextlib.suppress(Enough), record.noting(param):
+        normaliser = _Normaliser(_plain_root(parameters, param), param, record)
+        schema = normaliser.run()
+        complete, safe = True, not normaliser.unsafe
+    return Examination(schema, tuple(record.visits), tuple(record.refusals), complete, safe)
+
+
+def _plain_root(parameters: Any, param: str) -> Mapping[str, Any]:
+    root = {} if parameters is None else parameters
     if not isinstance(root, Mapping):
         raise SchemaError("A tool's parameters must be a JSON Schema object.", param)
+    if limits.json_depth(root) > limits.MAX_JSON_DEPTH:
+        raise SchemaError(f"The schema is nested more than {limits.MAX_JSON_DEPTH} levels deep.", param)
     try:
         size = len(json.dumps(root, ensure_ascii=False, allow_nan=False).encode())
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError) as error:
         raise SchemaError(f"The schema is not plain JSON: {error}.", param) from error
-    if size > MAX_BYTES:
-        raise SchemaError(f"The schema has {size} bytes; at most {MAX_BYTES} are allowed.", param)
-    return _Normaliser(root, param).run()
+    if size > limits.MAX_BYTES:
+        raise SchemaError(f"The schema has {size} bytes; at most {limits.MAX_BYTES} are allowed.", param)
+    return root
 
 
 class _Normaliser:
@@ -82,76 +122,113 @@ class _Normaliser:
     the names of all of them.
     """
 
-    def __init__(self, root: Mapping[str, Any], param: str) -> None:
+    def __init__(self, root: Mapping[str, Any], param: str, record: Record) -> None:
         self.root = root
         self.param = param
-        self.nodes = 0
+        self.record = record
+        self.ledger = limits.Ledger()
+        self.prover = Prover(self.dereferenced)
         self.names: dict[tuple[str, bool], str] = {}
         self.pending: list[tuple[str, bool]] = []
-        self.rebased = any(_nested_ids(root))
+        self.rebased = any(nested_ids(root))
+        self.endless: set[str] = set()
+        self.excesses: list[str] = []
+
+    @property
+    def unsafe(self) -> bool:
+        """Whether the result may be more than the engine can be trusted with."""
+        return bool(self.endless or self.excesses or self.ledger.exceeded())
 
     def run(self) -> JSONObject:
         root = dict(self.root)
         types = root.get("type", "object")
         if types not in ("object", "any") and not (isinstance(types, list) and "object" in types):
-            message = f"The arguments of a tool are an object, not {json.dumps(types)}."
-            raise SchemaError(message, f"{self.param}.type")
+            with self.record.noting(self.param, "type"):
+                message = f"The arguments of a tool are an object, not {json.dumps(types)}."
+                raise SchemaError(message, f"{self.param}.type")
         if not any(key in root for key in (*COMBINING, *LITERAL, *OPENING, "additionalProperties")):
             root.setdefault("properties", {})
         root["type"] = "object"
         root.pop("nullable", None)
         schema = self.schema(root, self.param, 0, independent=True)
+        self.record.visits[:] = [replace(v, node=self.root) if v.node is root else v for v in self.record.visits]
         assert isinstance(schema, dict)  # only a boolean schema becomes a boolean
         definitions: dict[str, Normal] = {}
         paths: dict[str, str] = {}
         while self.pending:
             reference, independent = self.pending.pop()
             name = self.names[reference, independent]
-            paths[name] = self.param + unquote(reference[1:]).replace("/", ".")
+            paths[name] = self.param + _path(self.root, reference)
             target = self.resolve(reference, self.param)
             definitions[name] = self.schema(target, paths[name], 0, independent)
-        for name in endless_names(definitions):
-            raise SchemaError("This definition refers to itself without end.", paths[name])
-        for name in definitions.keys() - finite_names(definitions):
-            raise SchemaError("No finite value satisfies this definition.", paths[name])
-        return {**schema, "$defs": definitions} if definitions else schema
+        self.endless = endless_names(definitions)
+        for name in definitions:
+            with self.record.noting(paths[name]):
+                if name in self.endless:
+                    raise SchemaError("This definition refers to itself without end.", paths[name])
+        if not self.endless:
+            finite = finite_names(definitions)
+            for name in definitions:
+                with self.record.noting(paths[name]):
+                    if name not in finite:
+                        raise SchemaError("No finite value satisfies this definition.", paths[name])
+            self.excesses = list(limits.excesses(schema, definitions))
+            for excess in self.excesses:
+                with self.record.noting(self.param):
+                    raise SchemaError(f"The schema is too complex. {excess}", self.param)
+        return Located({**schema, "$defs": definitions}, self.param) if definitions else schema
 
     # One schema ------------------------------------------------------------------------------------------------------
 
     def schema(self, node: Any, path: str, depth: int, independent: bool) -> Normal:
-        """The normal form of `node`, which stands at `path`."""
-        self.nodes += 1
-        if self.nodes > MAX_NODES:
-            raise SchemaError(f"The schema has more than {MAX_NODES} subschemas.", path)
-        if depth > MAX_DEPTH:
-            raise SchemaError(f"The schema is nested more than {MAX_DEPTH} levels deep.", path)
-        if isinstance(node, bool):
-            return {} if node else False
-        if not isinstance(node, Mapping):
-            raise SchemaError("A schema must be an object or a boolean.", path)
+        """The normal form of `node`, which stands at `path`, without what is refused of it."""
+        with self.record.noting(path):
+            self.ledger.spend("nodes", 1, limits.MAX_NODES, path, "The schema has more than {most} subschemas.")
+            if depth > limits.MAX_DEPTH:
+                raise SchemaError(f"The schema is nested more than {limits.MAX_DEPTH} levels deep.", path)
+            if isinstance(node, bool):
+                return {} if node else False
+            if not isinstance(node, Mapping):
+                raise SchemaError("A schema must be an object or a boolean.", path)
+            return self.object_schema(node, path, depth, independent)
+        if self.ledger.exceeded("nodes"):
+            raise Enough
+        return {}
+
+    def object_schema(self, node: Mapping[str, Any], path: str, depth: int, independent: bool) -> Normal:
+        declared = node
+        noting = partial(self.record.noting, path)
         for keyword in node:
             if keyword in REFUSED:
-                raise SchemaError(f"The keyword {keyword!r} cannot be enforced.", f"{path}.{keyword}")
-        constraints = _constraints(node)
+                with noting(keyword):
+                    raise SchemaError(f"The keyword {keyword!r} cannot be enforced.", f"{path}.{keyword}")
+        constraining = constraints(node)
         combining = [key for key in node if key in COMBINING]
-        if constraints == set(combining) and len(combining) == 1 and combining != ["$ref"]:
+        if constraining == set(combining) and len(combining) == 1 and combining != ["$ref"]:
             # OpenAPI 3.0 writes {"allOf": [X]} to put a description beside a $ref.
-            given = self.options(node, combining[0], path)
-            if len(given) == 1:
-                return self.schema(given[0], f"{path}.{combining[0]}[0]", depth + 1, independent)
+            given = node[combining[0]]
+            if isinstance(given, list) and len(given) == 1:
+                schema = self.schema(given[0], f"{path}.{combining[0]}[0]", depth + 1, independent)
+                self.record.visits.append(Visit(path, declared, frozenset(TYPES), schema or {}))
+                return schema
 
         alone = independent and not combining
         # Whether each branch has its value to itself: nothing beside it but the type, which all share.
-        separate = independent and len(combining) == 1 and "allOf" not in node and constraints <= {combining[0], "type"}
+        separate = (
+            independent and len(combining) == 1 and "allOf" not in node and constraining <= {combining[0], "type"}
+        )
         if independent and combining and not separate:
             node = self.closed_over_branches(node, path)
 
-        out: JSONObject = {}
+        out: JSONObject = Located({}, path)
         all_of: list[Normal] = []
-        types = self.types(node, path, independent)
+        types: list[str] | None = None
+        with noting("type"):
+            types = self.types(node, path, independent)
         if types is not None:
             out["type"] = types[0] if len(types) == 1 else types
         may_be = set(types or TYPES)
+        self.record.visits.append(Visit(path, declared, may_be, out))
         if "object" in may_be:
             out |= self.object_keywords(node, path, depth, close=alone)
         if "array" in may_be:
@@ -159,26 +236,41 @@ class _Normaliser:
         if "string" in may_be:
             out |= self.string_keywords(node, path, all_of)
         if may_be & {"integer", "number"}:
-            out |= number_keywords(node, path, may_be, alone)
+            number = number_keywords(node, path, may_be, alone, noting)
+            if "multipleOf" in number:
+                self.count_remainders(number["multipleOf"], f"{path}.multipleOf", noting)
+            out |= number
         for keyword in LITERAL:
             if keyword in node:
-                out[keyword] = self.literal(node[keyword], f"{path}.{keyword}", keyword)
+                with noting(keyword):
+                    out[keyword] = self.literal(node[keyword], f"{path}.{keyword}", keyword)
         if "$ref" in node:
-            out["$ref"] = self.reference(node["$ref"], f"{path}.$ref", separate)
+            with noting("$ref"):
+                out["$ref"] = self.reference(node["$ref"], f"{path}.$ref", separate)
+        branches: list[Normal] = []
         for keyword in ("allOf", "anyOf", "oneOf"):
             if keyword in node:
-                given = self.options(node, keyword, path)
-                options = [
-                    self.schema(option, f"{path}.{keyword}[{i}]", depth + 1, separate) for i, option in enumerate(given)
-                ]
-                if keyword == "oneOf":
-                    options = self.one_of(node, given, options, may_be, separate, f"{path}.oneOf")
-                all_of += options if keyword == "allOf" else [{"anyOf": options}]
+                with noting(keyword):
+                    given = options(node, keyword, path)
+                    before = len(self.record.refusals)
+                    branches = [
+                        self.schema(option, f"{path}.{keyword}[{i}]", depth + 1, separate)
+                        for i, option in enumerate(given)
+                    ]
+                    if keyword == "oneOf" and len(self.record.refusals) == before:
+                        branches = self.one_of(node, given, branches, may_be, separate, f"{path}.oneOf")
+                    all_of += branches if keyword == "allOf" else [{"anyOf": branches}]
         if separate and combining != ["$ref"]:
-            out["anyOf"] = options
+            if branches:
+                out["anyOf"] = branches
         elif all_of:
             out["allOf"] = all_of
         return out
+
+    def count_remainders(self, multiple: int | float, path: str, noting: Callable[[str], Noting]) -> None:
+        with noting("multipleOf"):
+            message = "The values of 'multipleOf' add up to more than {most} in significant digits."
+            self.ledger.spend("multiples", significant(multiple), limits.MAX_MULTIPLES, path, message)
 
     def types(self, node: Mapping[str, Any], path: str, independent: bool) -> list[str] | None:
         """The types that `node` names, or implies where nothing else does; None for any."""
@@ -198,12 +290,6 @@ class _Normaliser:
             raise SchemaError("No type is allowed, so no value is.", f"{path}.type")
         return list(dict.fromkeys(types + (["null"] if node.get("nullable") is True else [])))
 
-    def options(self, node: Mapping[str, Any], keyword: str, path: str) -> list[Any]:
-        options = node[keyword]
-        if not isinstance(options, list) or not options:
-            raise SchemaError(f"{keyword!r} must be a non-empty array of schemas.", f"{path}.{keyword}")
-        return options
-
     def literal(self, value: Any, path: str, keyword: str) -> Any:
         if keyword == "const":
             return constant(value, path)
@@ -216,12 +302,23 @@ class _Normaliser:
 
     def counts(self, node: Mapping[str, Any], least: str, most: str, path: str) -> JSONObject:
         """The two bounds of a length, checked against each other and against what can be generated at all."""
-        low, high = _count(node, least, path), _count(node, most, path)
-        if low is not None and high is not None and low > high:
-            raise SchemaError(f"{least!r} exceeds {most!r}, so no value is allowed.", f"{path}.{least}")
-        if low is not None and low > MAX_COUNT:
-            raise SchemaError(f"{least!r} exceeds {MAX_COUNT}, more than can be generated.", f"{path}.{least}")
-        return ({least: low} if low else {}) | ({most: min(high, MAX_COUNT)} if high is not None else {})
+        low = high = None
+        with self.record.noting(path, least):
+            low = count(node, least, path)
+        with self.record.noting(path, most):
+            high = count(node, most, path)
+        with self.record.noting(path, least):
+            if low is not None and high is not None and low > high:
+                raise SchemaError(f"{least!r} exceeds {most!r}, so no value is allowed.", f"{path}.{least}")
+            if low is not None and low > limits.MAX_COUNT:
+                message = f"{least!r} exceeds {limits.MAX_COUNT}, more than can be generated."
+                raise SchemaError(message, f"{path}.{least}")
+        out: JSONObject = {}
+        if low:
+            out[least] = low
+        if high is not None:
+            out[most] = min(high, limits.MAX_COUNT)
+        return out
 
     # References and combinations -------------------------------------------------------------------------------------
 
@@ -239,8 +336,7 @@ class _Normaliser:
 
     def resolve(self, reference: str, path: str) -> Any:
         target: Any = self.root
-        for part in unquote(reference[1:]).split("/")[1:]:
-            part = part.replace("~1", "/").replace("~0", "~")
+        for part in _parts(reference):
             if isinstance(target, Mapping) and part in target:
                 target = target[part]
             elif isinstance(target, list) and part.isdecimal() and int(part) < len(target):
@@ -251,26 +347,34 @@ class _Normaliser:
 
     def dereferenced(self, node: Any) -> Any:
         """`node`, or what it stands for when it is nothing but a reference."""
-        seen: set[str] = set()
-        while isinstance(node, Mapping) and _constraints(node) == {"$ref"}:
-            reference = node["$ref"]
-            if not isinstance(reference, str) or not reference.startswith("#") or reference in seen:
+        for _ in range(_MAX_CHAIN):
+            if not isinstance(node, Mapping) or constraints(node) != {"$ref"}:
                 break
-            seen.add(reference)
-            node = self.resolve(reference, self.param)
+            target = self.target(node)
+            if target is None:
+                break
+            node = target
         return node
+
+    def target(self, node: Mapping[str, Any]) -> Any:
+        """What the `$ref` of `node` leads to; None where it cannot be followed, which `reference` refuses."""
+        reference = node.get("$ref")
+        if isinstance(reference, str) and reference.startswith("#"):
+            with contextlib.suppress(SchemaError):
+                return self.resolve(reference, self.param)
+        return None
 
     def one_of(
         self,
         node: Mapping[str, Any],
         given: list[Any],
-        options: list[Normal],
+        branches: list[Normal],
         types: set[str],
         closed: bool,
         path: str,
     ) -> list[Normal]:
-        """Options of which any value satisfies exactly one of the `given`, so that they may be read as `anyOf`."""
-        names = [option["required"][0] for option in given if _requires_one_name(option)]
+        """Branches of which any value satisfies exactly one of the `given`, so that they may be read as `anyOf`."""
+        names = [option["required"][0] for option in given if requires_one_name(option)]
         if len(names) == len(given) == len(set(names)) and types == {"object"}:
             return [
                 {"type": "object", "properties": {n: False for n in names if n != name}, "required": [name]}
@@ -279,14 +383,14 @@ class _Normaliser:
         discriminator = node.get("discriminator")
         tag = discriminator.get("propertyName") if isinstance(discriminator, Mapping) else None
         tag = tag if isinstance(tag, str) else None
-        for j, b in enumerate(given):
-            for i, a in enumerate(given[:j]):
-                if not exclusive(a, b, types, closed, tag, self.dereferenced):
-                    message = f"Options {i} and {j} may both hold; those of 'oneOf' must exclude each other."
-                    raise SchemaError(f"{message} ('anyOf' has no such need.)", path)
+        if pair := self.prover.not_exclusive(given, types, closed, tag):
+            if self.prover.exhausted:
+                raise SchemaError("The options of 'oneOf' are too many to prove that they exclude each other.", path)
+            message = f"Options {pair[0]} and {pair[1]} may both hold; those of 'oneOf' must exclude each other."
+            raise SchemaError(f"{message} ('anyOf' has no such need.)", path)
         if tag is None:
-            return options
-        return [{"allOf": [option, {"type": "object", "required": [tag]}]} for option in options]
+            return branches
+        return [{"allOf": [branch, {"type": "object", "required": [tag]}]} for branch in branches]
 
     def closed_over_branches(self, node: Mapping[str, Any], path: str) -> Mapping[str, Any]:
         """`node` with the properties that its branches declare, and closed, unless a branch speaks of others itself."""
@@ -294,61 +398,75 @@ class _Normaliser:
         speaks = any(key in member for member, _ in members for key in ("additionalProperties", *OPENING))
         speaks |= any("unevaluatedProperties" in member for member, _ in members[1:])
         unevaluated = node.get("unevaluatedProperties")
-        if unevaluated is False and (speaks or any(in_alternative for _, in_alternative in members)):
-            raise SchemaError("This 'unevaluatedProperties' cannot be enforced.", f"{path}.unevaluatedProperties")
+        with self.record.noting(path, "unevaluatedProperties"):
+            if unevaluated is False and (speaks or any(in_alternative for _, in_alternative in members)):
+                raise SchemaError("This 'unevaluatedProperties' cannot be enforced.", f"{path}.unevaluatedProperties")
         if speaks or unevaluated is True or not any("properties" in member for member, _ in members):
             return node
         properties: JSONObject = {}
         for member, _ in members:
-            for keyword in ("properties", "required"):
+            for keyword in ("properties",) if unevaluated is False else ("properties", "required"):
                 names = member.get(keyword)
-                properties.update(dict.fromkeys(names if isinstance(names, Mapping | list) else (), True))
+                names = names if isinstance(names, Mapping | list) else ()
+                properties.update((name, True) for name in names if isinstance(name, str))
         own = node.get("properties")
         if isinstance(own, Mapping):
             properties.update(own)
         return {**node, "properties": properties, "additionalProperties": False}
 
-    def in_place(
-        self, node: Any, in_alternative: bool = False, seen: frozenset[str] = frozenset()
-    ) -> Iterator[tuple[Mapping[str, Any], bool]]:
-        """`node` first, then every schema that applies to the same value, and whether it is one of alternatives."""
-        if not isinstance(node, Mapping):
-            return
-        yield node, in_alternative
-        reference = node.get("$ref")
-        if isinstance(reference, str) and reference.startswith("#") and reference not in seen:
-            yield from self.in_place(self.resolve(reference, self.param), in_alternative, seen | {reference})
-        for keyword in ("allOf", "anyOf", "oneOf"):
-            options = node.get(keyword)
-            for option in options if isinstance(options, list) else ():
-                yield from self.in_place(option, in_alternative or keyword != "allOf", seen)
+    def in_place(self, node: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], bool]]:
+        """`node` first, then every schema that applies to the same value, and whether it is one of alternatives.
+
+        Each comes once, however often it is referred to: by the path over which it is met first.
+        """
+        seen: set[tuple[int, bool]] = set()
+        waiting: list[tuple[Any, bool]] = [(node, False)]
+        while waiting:
+            member, in_alternative = waiting.pop()
+            if not isinstance(member, Mapping) or (id(member), in_alternative) in seen:
+                continue
+            seen.add((id(member), in_alternative))
+            yield member, in_alternative
+            below: list[tuple[Any, bool]] = [(self.target(member), in_alternative)]
+            for keyword in ("allOf", "anyOf", "oneOf"):
+                given = member.get(keyword)
+                below += [
+                    (part, in_alternative or keyword != "allOf") for part in (given if isinstance(given, list) else ())
+                ]
+            waiting += reversed(below)
 
     # Objects ---------------------------------------------------------------------------------------------------------
 
     def object_keywords(self, node: Mapping[str, Any], path: str, depth: int, close: bool) -> JSONObject:
+        noting = partial(self.record.noting, path)
         properties = self.members(node, "properties", path, depth)
-        patterns = {
-            self.pattern(pattern, f"{path}.patternProperties.{pattern}"): schema
-            for pattern, schema in self.members(node, "patternProperties", path, depth).items()
-        }
-        required = node.get("required", [])
-        if not isinstance(required, list) or any(not isinstance(name, str) for name in required):
-            raise SchemaError("'required' must be an array of property names.", f"{path}.required")
+        patterns = self.pattern_members(node, path, depth)
+        required: list[str] = []
+        with noting("required"):
+            required = _names(node.get("required", []), f"{path}.required")
         additional: Normal | None = None
         if "additionalProperties" in node:
             additional = self.schema(node["additionalProperties"], f"{path}.additionalProperties", depth + 1, True)
         unevaluated = node.get("unevaluatedProperties")
-        if unevaluated not in (None, True) and (unevaluated is not False or not close and additional is not False):
-            raise SchemaError("This 'unevaluatedProperties' cannot be enforced.", f"{path}.unevaluatedProperties")
-        if "propertyNames" in node and not _any_name(node["propertyNames"]):
-            if properties or patterns:
-                raise SchemaError("'propertyNames' beside properties cannot be enforced.", f"{path}.propertyNames")
-            value: Normal = {} if additional is None else additional
-            properties, patterns = self.named(node["propertyNames"], value, f"{path}.propertyNames")
-            additional = False
+        with noting("unevaluatedProperties"):
+            if unevaluated not in (None, True) and (unevaluated is not False or not close and additional is not False):
+                raise SchemaError("This 'unevaluatedProperties' cannot be enforced.", f"{path}.unevaluatedProperties")
+        with noting("propertyNames"):
+            if "propertyNames" in node and not any_name(node["propertyNames"]):
+                if properties or patterns:
+                    raise SchemaError("'propertyNames' beside properties cannot be enforced.", f"{path}.propertyNames")
+                value: Normal = {} if additional is None else additional
+                properties, patterns = self.named(node["propertyNames"], value, f"{path}.propertyNames")
+                additional = False
+        # Each takes as much work as a declared one.
+        undeclared = [name for name in required if name not in properties]
+        with noting("required"):
+            message = "The schema requires more than {most} names."
+            self.ledger.spend("nodes", len(undeclared), limits.MAX_NODES, f"{path}.required", message)
         declares = "properties" in node and unevaluated is None or unevaluated is False
         if additional is None and close and declares:
-            properties |= {name: {} for name in required if name not in properties}
+            if unevaluated is None:  # "no others" in so many words is a contradiction, which the engine finds
+                properties |= {name: {} for name in undeclared}
             additional = False
         out: JSONObject = {}
         if properties:
@@ -358,23 +476,41 @@ class _Normaliser:
         if additional is not None:
             out["additionalProperties"] = additional
         if required:
-            out["required"] = list(dict.fromkeys(required))
+            out["required"] = required
         return out | self.property_counts(node, path, out)
 
     def members(self, node: Mapping[str, Any], keyword: str, path: str, depth: int) -> dict[str, Normal]:
-        members = node.get(keyword, {})
-        if not isinstance(members, Mapping):
-            raise SchemaError(f"{keyword!r} must be an object of schemas.", f"{path}.{keyword}")
+        members: Any = {}
+        with self.record.noting(path, keyword):
+            if not isinstance(node.get(keyword, {}), Mapping):
+                raise SchemaError(f"{keyword!r} must be an object of schemas.", f"{path}.{keyword}")
+            members = node.get(keyword, {})
         return {
             name: self.schema(member, f"{path}.{keyword}.{name}", depth + 1, True) for name, member in members.items()
         }
 
+    def pattern_members(self, node: Mapping[str, Any], path: str, depth: int) -> dict[str, Normal]:
+        out: dict[str, Normal] = {}
+        members = self.members(node, "patternProperties", path, depth)
+        for pattern, schema in members.items():
+            place = f"{path}.patternProperties.{pattern}"
+            with self.record.noting(path, "patternProperties"):
+                translated = self.pattern(pattern, place)
+                if translated in out:
+                    raise SchemaError("Two of these patterns say the same, and must be disjoint.", place)
+                out[translated] = schema
+        with self.record.noting(path, "patternProperties"):
+            message = "More than {most} pairs of patterns would have to be compared."
+            pairs = len(members) * (len(members) - 1) // 2
+            self.ledger.spend("pairs", pairs, limits.MAX_NAME_PAIRS, f"{path}.patternProperties", message)
+        return out
+
     def named(self, names: Any, value: Normal, path: str) -> tuple[dict[str, Normal], dict[str, Normal]]:
         """The properties and pattern properties that `propertyNames` amounts to where nothing else is declared."""
-        limits = _constraints(names) - {"type"} if isinstance(names, Mapping) else set()
-        if limits == {"enum"} and isinstance(names["enum"], list):
+        said = constraints(names) - {"type"} if isinstance(names, Mapping) else set()
+        if said == {"enum"} and isinstance(names["enum"], list):
             return {name: value for name in names["enum"] if isinstance(name, str)}, {}
-        if limits == {"pattern"}:
+        if said == {"pattern"}:
             return {}, {self.pattern(names["pattern"], f"{path}.pattern"): value}
         raise SchemaError("Only an 'enum' or a 'pattern' of property names can be enforced.", path)
 
@@ -382,10 +518,15 @@ class _Normaliser:
         counts = self.counts(node, "minProperties", "maxProperties", path)
         closed = out.get("additionalProperties") is False and "patternProperties" not in out
         least, required = counts.get("minProperties", 0), len(out.get("required", ()))
-        if least <= required:
-            counts.pop("minProperties", None)
-        elif not closed and least > required + 1:
-            raise SchemaError("More than one undeclared property cannot be counted.", f"{path}.minProperties")
+        with self.record.noting(path, "minProperties"):
+            if least <= required:
+                counts.pop("minProperties", None)
+            elif not closed and least > required + 1:
+                raise SchemaError("More than one undeclared property cannot be counted.", f"{path}.minProperties")
+            else:
+                message = "It is beside too many optional properties; name those that are needed in 'required'."
+                optional = len(out.get("properties", ())) - required
+                self.ledger.spend("one of many", optional**2, limits.MAX_ONE_OF_MANY, f"{path}.minProperties", message)
         if closed and counts.get("maxProperties", 0) >= len(out.get("properties", ())):
             counts.pop("maxProperties", None)
         return counts
@@ -398,8 +539,10 @@ class _Normaliser:
         if isinstance(others, list):
             first, first_name = others, "items"
             others, others_name = node.get("additionalItems"), "additionalItems"
-        if not isinstance(first, list):
-            raise SchemaError("'prefixItems' must be an array of schemas.", f"{path}.prefixItems")
+        with self.record.noting(path, "prefixItems"):
+            if not isinstance(first, list):
+                first = []
+                raise SchemaError("'prefixItems' must be an array of schemas.", f"{path}.prefixItems")
         out: JSONObject = {}
         if first:
             out["prefixItems"] = [
@@ -408,74 +551,63 @@ class _Normaliser:
         if others is not None:
             out["items"] = self.schema(others, f"{path}.{others_name}", depth + 1, True)
         out |= self.counts(node, "minItems", "maxItems", path)
-        most = min(out.get("maxItems", MAX_COUNT), len(first) if out.get("items") is False else MAX_COUNT)
-        if node.get("uniqueItems", False) is not False and most > 1:
-            raise SchemaError("'uniqueItems' cannot be enforced.", f"{path}.uniqueItems")
+        most = min(out.get("maxItems", limits.MAX_COUNT), len(first) if out.get("items") is False else limits.MAX_COUNT)
+        with self.record.noting(path, "uniqueItems"):
+            if node.get("uniqueItems", False) is not False and most > 1:
+                raise SchemaError("'uniqueItems' cannot be enforced.", f"{path}.uniqueItems")
         return out
 
     def string_keywords(self, node: Mapping[str, Any], path: str, all_of: list[Normal]) -> JSONObject:
         """The keywords of strings; a second pattern goes to `all_of`."""
         out = self.counts(node, "minLength", "maxLength", path)
-        if "pattern" in node:
-            out["pattern"] = self.pattern(node["pattern"], f"{path}.pattern")
-        name = node.get("format")
-        if name is None:
-            return out
-        if not isinstance(name, str):
-            raise SchemaError("'format' must be a string.", f"{path}.format")
-        if name in UNENFORCED_FORMATS:
-            raise SchemaError(f"The format {name!r} cannot be enforced.", f"{path}.format")
-        expression = FORMATS.get(name)
-        if expression is None:
-            return out | ({"format": name} if name in FORMATS else {})
-        if "pattern" in out:
-            all_of.append({"pattern": expression})
-        return {"pattern": expression} | out
+        with self.record.noting(path, "pattern"):
+            if "pattern" in node:
+                out["pattern"] = self.pattern(node["pattern"], f"{path}.pattern")
+        with self.record.noting(path, "format"):
+            name = node.get("format")
+            if name is not None and not isinstance(name, str):
+                raise SchemaError("'format' must be a string.", f"{path}.format")
+            if name in UNENFORCED_FORMATS:
+                raise SchemaError(f"The format {name!r} cannot be enforced.", f"{path}.format")
+            if name in FORMATS:
+                expression = FORMATS[name]
+                if expression is None:
+                    out["format"] = name
+                elif "pattern" in out:
+                    all_of.append({"pattern": expression})
+                else:
+                    out["pattern"] = expression
+        return out
 
     def pattern(self, pattern: Any, path: str) -> str:
         if not isinstance(pattern, str):
             raise SchemaError("A pattern must be a string.", path)
         try:
-            return translate(pattern)
+            translated = translate(pattern)
         except ValueError as error:
-            raise SchemaError(f"The pattern {pattern!r} cannot be enforced: {error}.", path) from error
+            shown = pattern if len(pattern) <= 60 else f"{pattern[:57]}..."
+            raise SchemaError(f"The pattern {shown!r} cannot be enforced: {error}.", path) from error
+        message = "The patterns of the schema have more than {most} characters."
+        self.ledger.spend("characters", len(pattern), limits.MAX_PATTERN_CHARACTERS, path, message)
+        return translated
 
 
-def _constraints(node: Mapping[str, Any]) -> set[str]:
-    return {key for key in node if key in ENFORCED} - MODIFIERS
+def _names(required: Any, path: str) -> list[str]:
+    """The names of a `required`, each once."""
+    if not isinstance(required, list) or any(not isinstance(name, str) for name in required):
+        raise SchemaError("'required' must be an array of property names.", path)
+    return list(dict.fromkeys(required))
 
 
-def _count(node: Mapping[str, Any], keyword: str, path: str) -> int | None:
-    value = node.get(keyword)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value != int(value):
-        raise SchemaError(f"{keyword!r} must be a non-negative integer.", f"{path}.{keyword}")
-    return int(value)
+def _path(root: Any, reference: str) -> str:
+    """Where a reference that can be followed leads to, in the notation of errors."""
+    path = ""
+    for part in _parts(reference):
+        path += f"[{part}]" if isinstance(root, list) else f".{part}"
+        root = root[int(part) if isinstance(root, list) else part]
+    return path
 
 
-def _any_name(names: Any) -> bool:
-    """Whether `propertyNames` says no more than that names are strings, as zod writes it."""
-    if not isinstance(names, Mapping):
-        return names is True
-    return _constraints(names) <= {"type"} and names.get("type", "string") == "string"
-
-
-def _requires_one_name(option: Any) -> bool:
-    if not isinstance(option, Mapping) or _constraints(option) != {"required"}:
-        return False
-    required = option["required"]
-    return isinstance(required, list) and len(required) == 1 and isinstance(required[0], str)
-
-
-def _nested_ids(node: Any, at_root: bool = True) -> Iterator[str]:
-    """Identifiers below the root, which would give references below them another base."""
-    if isinstance(node, Mapping):
-        identifier = node.get("$id")
-        if not at_root and isinstance(identifier, str) and not identifier.startswith("#"):
-            yield identifier
-        for value in node.values():
-            yield from _nested_ids(value, False)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _nested_ids(value, False)
+def _parts(reference: str) -> list[str]:
+    """The steps of a JSON pointer in a URI fragment."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in unquote(reference[1:]).split("/")[1:]]

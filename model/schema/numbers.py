@@ -8,11 +8,12 @@ other bound is less than 1 away.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import Any
 
 from model.errors import SchemaError
+from model.schema.record import Noting
 
 MAX_MULTIPLE = 10_000
 MAX_BOUND = 2.0**63 - 1024  # the largest double below 2**63
@@ -22,10 +23,13 @@ MIN_EXPONENT = -22
 _SIDES = (("minimum", "exclusiveMinimum", -1), ("maximum", "exclusiveMaximum", 1))
 
 
-def number_keywords(node: Mapping[str, Any], path: str, types: Set[str], alone: bool) -> dict[str, Any]:
+def number_keywords(
+    node: Mapping[str, Any], path: str, types: Set[str], alone: bool, noting: Callable[[str], Noting]
+) -> dict[str, Any]:
     """The numeric keywords of `node`, which admits `types`; `alone` when no other schema applies to the same value.
 
-    Raises SchemaError when one is malformed or cannot be enforced, or when they contradict each other.
+    Raises SchemaError when one is malformed or cannot be enforced, or when they contradict each other, each inside a
+    `noting` of the keyword at fault.
     """
     integers = alone and "number" not in types
     out: dict[str, Any] = {}
@@ -34,14 +38,17 @@ def number_keywords(node: Mapping[str, Any], path: str, types: Set[str], alone: 
         if isinstance(excluded, bool):  # draft 4
             bound, excluded = (None, bound) if excluded else (bound, None)
         if bound is not None:
-            out[keyword] = _inward(bound, sign, integers, f"{path}.{keyword}")
+            with noting(keyword):
+                out[keyword] = _inward(bound, sign, integers, f"{path}.{keyword}")
         if excluded is not None:
-            out[excluding] = _inward(excluded, sign, integers, f"{path}.{excluding}")
+            with noting(excluding):
+                out[excluding] = _inward(excluded, sign, integers, f"{path}.{excluding}")
     low = max(out.get("minimum", -math.inf), out.get("exclusiveMinimum", -math.inf))
     high = min(out.get("maximum", math.inf), out.get("exclusiveMaximum", math.inf))
     if low > high:
         keyword = "minimum" if "minimum" in node else "exclusiveMinimum"
-        raise SchemaError(f"No number is at least {low} and at most {high}.", f"{path}.{keyword}")
+        with noting(keyword):
+            raise SchemaError(f"No number is at least {low} and at most {high}.", f"{path}.{keyword}")
     for keyword, excluding, sign in _SIDES:
         limit = out.get(excluding)
         if limit is None or not float(limit).is_integer():
@@ -51,12 +58,16 @@ def number_keywords(node: Mapping[str, Any], path: str, types: Set[str], alone: 
             included = _next_inward(limit, sign, integers)
             out[keyword] = (min if sign > 0 else max)(out.get(keyword, included), included)
     if "multipleOf" in node:
-        path = f"{path}.multipleOf"
-        out["multipleOf"] = _multiple(node["multipleOf"], path)
-        if not alone:
-            raise SchemaError("'multipleOf' in or beside combined schemas cannot be enforced.", path)
-        if out["multipleOf"] % 1 and high - low < 10 * out["multipleOf"]:
-            raise SchemaError("A fractional 'multipleOf' in so narrow a range cannot be enforced.", path)
+        with noting("multipleOf"):
+            out["multipleOf"] = _multiple(node["multipleOf"], f"{path}.multipleOf")
+            if not alone:
+                raise SchemaError(
+                    "'multipleOf' in or beside combined schemas cannot be enforced.", f"{path}.multipleOf"
+                )
+            if out["multipleOf"] % 1 and high - low < 10 * out["multipleOf"]:
+                raise SchemaError(
+                    "A fractional 'multipleOf' in so narrow a range cannot be enforced.", f"{path}.multipleOf"
+                )
     return out
 
 
@@ -89,10 +100,15 @@ def _next_inward(limit: int | float, sign: int, integers: bool) -> int | float:
 def _multiple(value: Any, path: str) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
         raise SchemaError("'multipleOf' must be a number above 0.", path)
-    exact = Decimal(repr(value)).normalize()
-    if exact.scaleb(-min(_exponent(exact), 0)) > MAX_MULTIPLE or _exponent(exact) < -9:
+    if significant(value) > MAX_MULTIPLE or _exponent(Decimal(repr(value)).normalize()) < -9:
         raise SchemaError(f"A 'multipleOf' with significant digits above {MAX_MULTIPLE} cannot be enforced.", path)
     return value
+
+
+def significant(multiple: int | float) -> int:
+    """The digits of a number without its decimal point: the remainders that a `multipleOf` has to tell apart."""
+    exact = Decimal(repr(multiple)).normalize()
+    return int(exact.scaleb(-min(_exponent(exact), 0)))
 
 
 def _exponent(value: Decimal) -> int:

@@ -19,6 +19,9 @@ _SHORTHANDS = {
     "s": (r"\t-\r ", _WHITE_SPACE),
     "S": (rf"[^{_WHITE_SPACE}]", r"[^\t-\r ]"),
 }
+MAX_PATTERN = 4_000
+MAX_GROUPS = 32
+
 _CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v"}
 _QUANTIFIER = re.compile(r"[*+?]|\{\d+(,\d*)?\}")
 _GROUP = re.compile(r"\(\?(:|P?<[A-Za-z_]\w*>)")
@@ -60,8 +63,10 @@ def translate(pattern: str) -> str:
     """`pattern` in the engine's dialect.
 
     Raises ValueError, saying which construct, where the dialects disagree beyond repair or the engine has no equivalent
-    (lookaround, back-references, word boundaries, possessive quantifiers).
+    (lookaround, back-references, word boundaries, possessive quantifiers), and where the expression is too large.
     """
+    if len(pattern) > MAX_PATTERN:
+        raise ValueError(f"more than {MAX_PATTERN} characters")
     parser = _Parser(pattern)
     translated = parser.alternatives()
     if parser.rest:
@@ -74,6 +79,7 @@ class _Parser:
 
     def __init__(self, pattern: str) -> None:
         self.rest = pattern
+        self.groups = 0
 
     def alternatives(self) -> str:
         out: list[str] = []
@@ -120,9 +126,13 @@ class _Parser:
             self.rest = self.rest[opening.end() :]
         else:
             self.rest = self.rest[1:]
+        self.groups += 1
+        if self.groups > MAX_GROUPS:
+            raise ValueError(f"groups nested more than {MAX_GROUPS} deep")
         inner = self.alternatives()
         if not self.rest:
             raise ValueError("unbalanced parenthesis")
+        self.groups -= 1
         self.rest = self.rest[1:]
         return f"(?:{inner})"
 

@@ -1,9 +1,10 @@
-"""The application around a FakeEngine, in process and on a socket."""
+"""The application around a FakeEngine, in process and on a socket, and OpenAI's clients for it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
+import openai
 import pytest
 from fastapi.testclient import TestClient
 
@@ -27,3 +28,15 @@ def client(settings: Settings, engine: FakeEngine) -> Iterator[TestClient]:
 def url(settings: Settings, engine: FakeEngine) -> Iterator[str]:
     with serve(create_app(settings, engine)) as url:
         yield url
+
+
+@pytest.fixture
+def sdk(url: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+async def async_sdk(url: str) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) as client:
+        yield client

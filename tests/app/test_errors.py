@@ -26,6 +26,13 @@ def without(*names: str) -> dict[str, Any]:
     return {name: value for name, value in chat().items() if name not in names}
 
 
+def allowing(*names: str, mode: str = "auto") -> dict[str, Any]:
+    tools = [{"type": "function", "function": {"name": name}} for name in names]
+    return chat(tool_choice={"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}})
+
+
+JSON = without("tools") | {"response_format": {"type": "json_schema", "json_schema": {"name": "answer"}}}
+
 # (body, status, param, code)
 BAD: list[tuple[Any, int, str | None, str | None]] = [
     ([], 400, None, "invalid_type"),
@@ -122,7 +129,17 @@ BAD: list[tuple[Any, int, str | None, str | None]] = [
     (bad(tool_choice={"type": "function"}), 400, "tool_choice.function", "missing_required_parameter"),
     (bad(tool_choice={"type": "custom"}), 400, "tool_choice.type", "invalid_value"),
     (bad(tool_choice={"type": "function", "function": {"name": "f"}}), 400, "tool_choice", "invalid_value"),
-    (bad(tool_choice={"type": "allowed_tools"}), 400, "tool_choice", "unsupported_parameter"),
+    (bad(tool_choice={"type": "allowed_tools"}), 400, "tool_choice.allowed_tools", "missing_required_parameter"),
+    (allowing("get_time", mode="none"), 400, "tool_choice.allowed_tools.mode", "invalid_value"),
+    (allowing(), 400, "tool_choice.allowed_tools.tools", "empty_array"),
+    (
+        allowing("get_time", "get_wheather"),
+        400,
+        "tool_choice.allowed_tools.tools[1].function.name",
+        "invalid_value",
+    ),
+    (JSON | {"tool_choice": "required"}, 400, "tool_choice", "invalid_value"),
+    (JSON | {"tool_choice": {"type": "function", "function": {"name": "f"}}}, 400, "tool_choice", "invalid_value"),
     (bad(parallel_tool_calls="no"), 400, "parallel_tool_calls", "invalid_type"),
     (bad(stream="yes"), 400, "stream", "invalid_type"),
     (bad(stream_options=True), 400, "stream_options", "invalid_type"),
@@ -133,14 +150,47 @@ BAD: list[tuple[Any, int, str | None, str | None]] = [
     (bad(max_tokens=0), 400, "max_tokens", "integer_below_min_value"),
     (bad(max_completion_tokens=1.5), 400, "max_completion_tokens", "invalid_type"),
     (bad(seed=2**63), 400, "seed", "integer_above_max_value"),
-    (bad(n=2), 400, "n", "unsupported_parameter"),
+    (bad(n=129), 400, "n", "integer_above_max_value"),
     (bad(n=0), 400, "n", "integer_below_min_value"),
-    (bad(stop="x"), 400, "stop", "unsupported_parameter"),
-    (bad(stop=["x"]), 400, "stop", "unsupported_parameter"),
-    (bad(logprobs=True), 400, "logprobs", "unsupported_parameter"),
-    (bad(top_logprobs=3), 400, "top_logprobs", "unsupported_parameter"),
-    (bad(response_format={"type": "json_object"}), 400, "response_format", "unsupported_parameter"),
-    (bad(response_format={"type": "json_schema", "json_schema": {}}), 400, "response_format", "unsupported_parameter"),
+    (bad(stop=5), 400, "stop", "invalid_type"),
+    (bad(stop=""), 400, "stop", "empty_string"),
+    (bad(stop=["x", ""]), 400, "stop[1]", "empty_string"),
+    (bad(stop=["x", 5]), 400, "stop[1]", "invalid_type"),
+    (bad(stop=["a", "b", "c", "d", "e"]), 400, "stop", "array_above_max_length"),
+    (bad(logprobs="yes"), 400, "logprobs", "invalid_type"),
+    (bad(top_logprobs=3), 400, "top_logprobs", None),
+    (bad(top_logprobs=3, logprobs=False), 400, "top_logprobs", None),
+    (bad(top_logprobs=21, logprobs=True), 400, "top_logprobs", "integer_above_max_value"),
+    (bad(response_format={"type": "json_object"}), 400, "messages", None),
+    (
+        bad(response_format={"type": "json_schema"}),
+        400,
+        "response_format.json_schema",
+        "missing_required_parameter",
+    ),
+    (
+        bad(response_format={"type": "json_schema", "json_schema": {}}),
+        400,
+        "response_format.json_schema.name",
+        "missing_required_parameter",
+    ),
+    (
+        bad(response_format={"type": "json_schema", "json_schema": {"name": "my answer"}}),
+        400,
+        "response_format.json_schema.name",
+        "invalid_value",
+    ),
+    (
+        bad(response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": True}}),
+        400,
+        "response_format.json_schema.schema",
+        "invalid_type",
+    ),
+    (bad(response_format={"type": "grammar"}), 400, "response_format.type", "invalid_value"),
+    (bad(response_format={}), 400, "response_format.type", "missing_required_parameter"),
+    (without("tools") | {"response_format": {"type": "text"}}, 400, "tools", "missing_required_parameter"),
+    (bad(modalities=["text", "audio"]), 400, "modalities[1]", "invalid_value"),
+    (bad(web_search_options={}), 400, "web_search_options", "unsupported_parameter"),
     (bad(response_format="text"), 400, "response_format", "invalid_type"),
     (
         without("tools") | {"functions": [{"name": "a"}, {"name": "a"}]},
@@ -186,8 +236,44 @@ def test_bad_requests(
     [
         (chat(temperature=3), "Invalid 'temperature': expected a value <= 2, but got 3 instead."),
         (chat(stream=1), "Invalid type for 'stream': expected a boolean, but got an integer instead."),
-        (chat(n=2), "Only 'n': 1 is supported by this version of Bodkin."),
-        (without("tools"), "Bodkin makes tool calls only: declare at least one function in 'tools'."),
+        (
+            without("tools"),
+            "Bodkin makes tool calls and JSON answers only: declare at least one function in 'tools', or ask for JSON "
+            "with 'response_format'.",
+        ),
+        (
+            chat(tools=[{"type": "custom", "custom": {"name": "f"}}]),
+            "Invalid value for 'tools[0].type': 'custom'. Supported values are: 'function'.",
+        ),
+        (
+            chat(tools=[{"type": "web_search_preview"}]),
+            "Invalid value for 'tools[0].type': 'web_search_preview'. Supported values are: 'function'.",
+        ),
+        (
+            chat(tool_choice={"type": "custom", "custom": {"name": "f"}}),
+            "Invalid value for 'tool_choice.type': 'custom'. Supported values are: 'function', 'allowed_tools'.",
+        ),
+        (
+            chat(tool_choice={"type": ["function"]}),
+            "Invalid value for 'tool_choice.type': ['function']. Supported values are: 'function', 'allowed_tools'.",
+        ),
+        (
+            chat(response_format={"type": "xml"}),
+            "Invalid value for 'response_format.type': 'xml'. Supported values are: 'text', 'json_object', "
+            "'json_schema'.",
+        ),
+        (
+            chat(response_format={"type": "json_object"}),
+            "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'.",
+        ),
+        (
+            JSON | {"tool_choice": "required"},
+            "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified.",
+        ),
+        (
+            chat(top_logprobs=1),
+            "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.",
+        ),
         (
             chat(tools=[]),
             "Invalid 'tools': empty array. Expected an array with minimum length 1, but got an empty array instead.",
@@ -238,6 +324,25 @@ def test_the_engines_refusals(
     assert client.post("/v1/chat/completions", json=chat(stream=stream)).status_code == 200
 
 
+def test_stream_options_need_a_stream(client: TestClient) -> None:
+    error = client.post("/v1/chat/completions", json=chat(stream_options={"include_usage": True})).json()["error"]
+    assert error == {
+        "message": "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
+        "type": "invalid_request_error",
+        "param": "stream_options",
+        "code": None,
+    }
+
+
+def test_the_engines_refusal_of_an_answers_schema(client: TestClient, engine: FakeEngine) -> None:
+    engine.refusal = SchemaError("no", "response.parameters.properties.a.if")
+    error = client.post("/v1/chat/completions", json=JSON).json()["error"]
+    assert (error["param"], error["code"]) == (
+        "response_format.json_schema.schema.properties.a.if",
+        "invalid_json_schema",
+    )
+
+
 def test_the_engines_refusal_names_what_a_legacy_client_sent(client: TestClient, engine: FakeEngine) -> None:
     engine.refusal = SchemaError("no", "tools[0].function.parameters.if")
     body = without("tools") | {"functions": [{"name": "a"}]}
@@ -281,9 +386,13 @@ def test_a_stream_without_an_end_is_a_failure(client: TestClient, engine: FakeEn
 @pytest.mark.parametrize(
     ("method", "path", "status", "code", "message"),
     [
-        ("GET", "/", 404, "unknown_url", "Invalid URL (GET /)."),
-        ("POST", "/v1/chat/completion", 404, "unknown_url", "Invalid URL (POST /v1/chat/completion)."),
-        ("POST", "/v1/chat/completions/", 404, "unknown_url", "Invalid URL (POST /v1/chat/completions/)."),
+        (
+            "POST",
+            "/v1/chat/completions/",
+            404,
+            "unknown_url",
+            "Invalid URL (POST /v1/chat/completions/). Did you mean POST /v1/chat/completions?",
+        ),
         (
             "GET",
             "/v1/chat/completions",
@@ -292,6 +401,13 @@ def test_a_stream_without_an_end_is_a_failure(client: TestClient, engine: FakeEn
             "Not allowed to GET on /v1/chat/completions: use POST.",
         ),
         ("DELETE", "/v1/models", 405, "method_not_supported", "Not allowed to DELETE on /v1/models: use GET."),
+        (
+            "DELETE",
+            "/v1/models/bodkin-26m",
+            405,
+            "method_not_supported",
+            "Not allowed to DELETE on /v1/models/bodkin-26m: use GET.",
+        ),
     ],
 )
 def test_addresses(client: TestClient, method: str, path: str, status: int, code: str, message: str) -> None:
@@ -302,6 +418,13 @@ def test_addresses(client: TestClient, method: str, path: str, status: int, code
     }
     if status == 405:
         assert response.headers["allow"]
+
+
+def test_a_long_request_is_not_repeated_in_full(client: TestClient, engine: FakeEngine) -> None:
+    engine.refusal = RequestError("no " * 10_000, "tools[0].function.parameters.properties." + "x" * 10_000)
+    error = client.post("/v1/chat/completions", json=chat()).json()["error"]
+    assert len(error["message"]) == len(error["param"]) == 1000
+    assert error["message"].startswith("no no") and error["message"].endswith("...")
 
 
 def test_every_error_has_its_own_meaning() -> None:

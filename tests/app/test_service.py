@@ -4,13 +4,14 @@ import asyncio
 import threading
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from app.errors import QueueFullError
 from app.service import Generation, Service
 from model.errors import RequestError
-from model.types import ArgumentsDelta, CallStarted, Event, Finished, GenerationRequest, Message, Tool
+from model.types import ArgumentsDelta, CallStarted, Event, Finished, GenerationRequest, Message, Tool, ToolCall
 from tests.conftest import PARIS, FakeEngine, events, result
 
 REQUEST = GenerationRequest(messages=(Message("user", "?"),), tools=(Tool("get_weather"),))
@@ -71,6 +72,89 @@ async def test_a_stream_that_ends_early_is_an_error(engine: FakeEngine) -> None:
     engine.script = lambda request: iter([CallStarted(0, "f")])
     with pytest.raises(RuntimeError, match="without a Finished event"):
         await service_of().start(engine, REQUEST, live=False).result()
+
+
+class Counting:
+    """A script that calls with the seed of its request, and counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, request: GenerationRequest) -> Iterator[Event]:
+        self.asked += 1
+        return events(result(ToolCall("get_weather", f'{{"seed":{request.seed}}}')))
+
+
+def seeded(*seeds: int | None, temperature: float = 1.0) -> list[GenerationRequest]:
+    return [replace(REQUEST, seed=seed, temperature=temperature) for seed in seeds]
+
+
+@pytest.mark.parametrize("live", [True, False])
+async def test_several_answers_follow_one_another(engine: FakeEngine, live: bool) -> None:
+    engine.script = Counting()
+    service = service_of(max_concurrency=1, queue_limit=0)
+    generation = service.start(engine, *seeded(5, 6, 7), live=live)
+    assert service._taken == 1, "one place for all"
+    if live:
+        await generation.prepared()
+    got = [event async for event in generation]
+    finished = [event.result.calls[0].arguments for event in got if isinstance(event, Finished)]
+    assert finished == ['{"seed":5}', '{"seed":6}', '{"seed":7}']
+    assert len(got) == (3 * 4 if live else 3)
+    assert engine.requests == seeded(5, 6, 7)
+    assert engine.closed == 3
+
+
+@pytest.mark.parametrize(
+    ("requests", "asked"),
+    [
+        (seeded(5, 5, 5, temperature=0.0), 1),
+        (seeded(None, None, temperature=0.0), 1),
+        (seeded(5, 6, 6, temperature=0.0), 2),
+        (seeded(None, None, None), 3),
+    ],
+)
+@pytest.mark.parametrize("live", [True, False])
+async def test_only_what_can_differ_is_computed_again(
+    engine: FakeEngine, requests: list[GenerationRequest], asked: int, live: bool
+) -> None:
+    engine.script = counting = Counting()
+    generation = service_of().start(engine, *requests, live=live)
+    if live:
+        await generation.prepared()
+    got = [event async for event in generation]
+    assert counting.asked == asked
+    one_by_one = [event for request in requests for event in Counting()(request)]
+    assert got == (one_by_one if live else [event for event in one_by_one if isinstance(event, Finished)])
+
+
+async def test_a_failure_in_a_later_answer_is_the_failure_of_all(engine: FakeEngine) -> None:
+    def script(request: GenerationRequest) -> Iterator[Event]:
+        if request.seed == 6:
+            raise ValueError("six")
+        return events(result(PARIS))
+
+    engine.script = script
+    service = service_of(max_concurrency=1, queue_limit=0)
+    with pytest.raises(ValueError, match="six"):
+        await service.start(engine, *seeded(5, 6, 7), live=False).results()
+    assert [request.seed for request in engine.requests] == [5, 6]
+    await until(lambda: service._taken == 0)
+
+
+async def test_close_between_two_answers(engine: FakeEngine) -> None:
+    gate = engine.script = Gate()
+    generation = service_of().start(engine, *seeded(5, 6), live=True)
+    await generation.prepared()
+    gate.open.set()
+    async for event in generation:
+        if isinstance(event, Finished):
+            gate.open.clear()
+            break
+    generation.close()
+    gate.open.set()
+    await until(lambda: engine.running == 0 and generation._task.done())
+    assert engine.closed == len(engine.requests)
 
 
 async def test_the_event_loop_is_not_blocked(engine: FakeEngine) -> None:

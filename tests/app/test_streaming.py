@@ -76,6 +76,17 @@ async def test_frames(engine: FakeEngine) -> None:
     assert finished == [result(PARIS)]
 
 
+async def test_frames_of_several_answers(engine: FakeEngine) -> None:
+    engine.script = lambda request: iter([Finished(result(PARIS))])
+    generation = Service(max_concurrency=1, queue_limit=0).start(engine, REQUEST, REQUEST, live=True)
+    await generation.prepared()
+    finished: list[GenerationResult] = []
+    frames = [frame async for frame in event_frames(generation, write, finished.append, "req_1")]
+    assert len(frames) == 3
+    assert frames[-1] == "data: [DONE]\n\n"
+    assert finished == [result(PARIS)] * 2
+
+
 async def test_the_generator_is_closed_when_sending_fails() -> None:
     closed = False
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.confidence import (
@@ -87,6 +87,7 @@ def test_a_damaged_one_is_refused(damage: Any) -> None:
         read_calibration(manifest(damage))
 
 
+@settings(deadline=None)
 @given(traces)
 def test_the_raw_score_is_the_product_of_the_probabilities(call: CallTrace) -> None:
     product = math.exp(call.route + sum(call.tokens))
@@ -95,6 +96,7 @@ def test_the_raw_score_is_the_product_of_the_probabilities(call: CallTrace) -> N
     assert abs(call_features(call)["raw"]) <= LARGEST_LOGIT
 
 
+@settings(deadline=None)
 @given(traces, traces, st.floats(0.01, 5.0), st.floats(-5.0, 5.0))
 def test_a_surer_call_is_never_less_confident(a: CallTrace, b: CallTrace, weight: float, bias: float) -> None:
     calibration = Calibration({"call": Logistic({"raw": weight}, bias)})
@@ -116,6 +118,22 @@ def test_a_kind_without_a_model_has_no_confidence() -> None:
     assert calibration.of_answer(ASKED, (), trace(), "stop") is None
     assert calibration.of_call(CallTrace(-1.0, ())) is None
     assert calibration.of_answer(ASKED, (CALL,), trace(CallTrace(-1.0, ())), "tool_calls") is not None
+
+
+@settings(deadline=None)
+@given(traces, st.floats(0.01, 1.0))
+def test_a_text_is_judged_as_a_call_where_none_is_right(text: CallTrace, none: float) -> None:
+    alone = Trace((), None, text)
+    assert RAW.of_answer(ASKED, (), alone, "stop") == RAW.of_call(text)
+    behind = RAW.of_answer(ASKED, (), replace(alone, none=math.log(none)), "stop")
+    assert behind == pytest.approx(none * math.exp(text.route + sum(text.tokens)), abs=2e-6)
+    assert RAW.of_answer(ASKED, (), replace(alone, text=None), "length") == 0.0
+
+
+@pytest.mark.parametrize("missing", ["call", "no_call"])
+def test_a_text_needs_both_models(missing: Kind) -> None:
+    calibration = Calibration({kind: model for kind, model in RAW.models.items() if kind != missing})
+    assert calibration.of_answer(ASKED, (), Trace((), -0.1, CallTrace(-0.1, ())), "stop") is None
 
 
 def test_features_of_an_answer_with_calls() -> None:

@@ -225,7 +225,8 @@ def test_a_budget_cuts_and_leaves_no_half_call(engine: BodkinEngine) -> None:
         assert cut.confidence == 0.0
         assert cut.calls == whole.calls[: len(cut.calls)]
         kept.add(len(cut.calls))
-    assert kept == set(range(len(whole.calls)))
+    # All of them where the budget cuts a repetition, which would not have been a call.
+    assert kept - {len(whole.calls)} == set(range(len(whole.calls)))
 
 
 def test_cached_equals_uncached(engine: BodkinEngine) -> None:

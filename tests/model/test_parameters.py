@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.parameters import NO_PARAMETER, ParameterTracker, parameter_keys
@@ -58,6 +58,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=6) | st.sampled_from(['"', "\\", 'a\\"', "{,", "x: y"]), JSON, max_size=4))
 def test_any_object(arguments: dict[str, Any]) -> None:
     """Quotes, backslashes, brackets and commas inside strings end nothing."""

@@ -19,6 +19,11 @@ def test_temperature_0_takes_the_likeliest() -> None:
     assert {Sampler(0.0, 1.0, seed).pick(PROBABILITIES) for seed in range(20)} == {1}
 
 
+@pytest.mark.parametrize("temperature", [5e-324, 1e-320, 1e-9])
+def test_next_to_no_temperature_is_none(temperature: float) -> None:
+    assert {Sampler(temperature, 1.0, seed).pick(PROBABILITIES) for seed in range(20)} == {1}
+
+
 @pytest.mark.parametrize(
     ("temperature", "top_p", "expected"),
     [

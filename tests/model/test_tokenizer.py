@@ -125,3 +125,11 @@ def test_special_tokens_must_be_where_the_network_expects_them() -> None:
     text = TOKENIZER.json_text.replace('"<slot>"', '"<gap>"')
     with pytest.raises(ValueError, match="<slot>.* at id 2"):
         Tokenizer(text)
+
+
+@settings(max_examples=100, deadline=None)
+@given(NASTY)
+def test_tokens_are_bytes_of_the_text(text: str) -> None:
+    ids = TOKENIZER.encode(text)
+    assert b"".join(TOKENIZER.token_bytes[i] for i in ids) == text.encode()
+    assert int(TOKENIZER.sizes[ids].sum()) == len(text.encode())

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model.engine import ENCODE_TOGETHER, MAX_ARGUMENT_TOKENS
+from model.engine import MAX_ARGUMENT_TOKENS
 from model.manifest import read_manifest
+from model.preparation import ENCODE_TOGETHER
 from model.prompt import Prompt
 from training.data.example import Example
 from training.data.prepare import ExampleEncoder, PrepareConfig

@@ -46,7 +46,7 @@ class DistilConfig:
     name: str = "bodkin-26m:tuned"  # of the model, as requests choose it
     teacher: str = "recorded"  # who labelled, for the manifest
     epochs: float = 8.0  # passes over the labels, unless the time limit or early stopping ends them
-    fewest_steps: int = 150  # however few labels there are
+    fewest_steps: int = 100  # however few labels there are
     replay: float = 0.25  # share of the rows that are general examples, against forgetting
     replayed: int = 4  # distinct general examples for each label
     training: TrainConfig = field(

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from model.engine import ENCODE_TOGETHER
 from model.manifest import read_manifest
+from model.preparation import ENCODE_TOGETHER
 from model.prompt import Prompt, encode_messages, encode_tool
 from model.session import Session
 from model.tokenizer import Tokenizer

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
+import json
 from typing import Any
 
 import pytest
 
 from app.adapters.chat_request import ChatJob, to_job
+from app.adapters.response_format import ANY_OBJECT
 from app.schemas.chat import ChatCompletionRequest
 from model.types import Message, Tool, ToolCall, ToolChoice
 from tests.conftest import TIME, WEATHER, chat
@@ -55,6 +58,7 @@ def test_ignored_fields_are_accepted() -> None:
         "safety_identifier": "s",
         "logit_bias": {"50256": -100},
         "modalities": ["text"],
+        "audio": {"voice": "alloy", "format": "wav"},
         "prediction": {"type": "content", "content": ""},
         "frequency_penalty": 0.5,
         "a_field_of_tomorrow": [1],
@@ -62,8 +66,9 @@ def test_ignored_fields_are_accepted() -> None:
     assert job(**ignored) == job()
 
 
-def test_neutral_values_of_what_is_not_served_are_accepted() -> None:
-    assert job(n=1, stop=[], logprobs=False, top_logprobs=0, response_format={"type": "text"}) == job()
+def test_neutral_values_change_nothing() -> None:
+    neutral = {"n": 1, "stop": [], "logprobs": False, "top_logprobs": 0, "response_format": {"type": "text"}}
+    assert job(**neutral) == job()
 
 
 @pytest.mark.parametrize(
@@ -83,6 +88,35 @@ def test_content(content: Any, text: str) -> None:
 
 def test_content_may_be_missing() -> None:
     assert messages({"role": "user"}) == (Message("user", ""),)
+
+
+@pytest.mark.parametrize("content", [None, "", []])
+def test_an_assistants_refusal_is_read_where_it_said_nothing_else(content: Any) -> None:
+    turn = {"role": "assistant", "content": content, "refusal": "I cannot."}
+    assert messages(turn) == (Message("assistant", "I cannot."),)
+    assert messages(turn | {"content": "Yes."}) == (Message("assistant", "Yes."),)
+
+
+def test_names_of_people_are_accepted() -> None:
+    turns = messages({"role": "user", "name": "ann", "content": "hi"}, {"role": "system", "name": "x", "content": "a"})
+    assert turns == (Message("user", "hi"), Message("system", "a"))
+
+
+def test_tool_results_as_user_turns() -> None:
+    """smolagents' form of an agent's memory: all of it text, in parts, calls included."""
+    turns = messages(
+        {"role": "system", "content": [{"type": "text", "text": "Solve the task."}]},
+        {"role": "user", "content": [{"type": "text", "text": "New task:\nWeather in Paris?"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "Calling tools:\n[{'id': '1'}]"}]},
+        {"role": "user", "content": [{"type": "text", "text": "Observation:\nsunny"}]},
+    )
+    assert [(turn.role, turn.text.splitlines()[-1]) for turn in turns] == [
+        ("system", "Solve the task."),
+        ("user", "Weather in Paris?"),
+        ("assistant", "[{'id': '1'}]"),
+        ("user", "sunny"),
+    ]
+    assert job(messages=[{"role": "user", "content": "Observation:\nsunny"}]).tool_results == ""
 
 
 def test_developer_is_system() -> None:
@@ -206,15 +240,144 @@ def test_legacy_turns() -> None:
     )
 
 
+def allowing(*names: str, mode: str = "auto") -> dict[str, Any]:
+    tools = [{"type": "function", "function": {"name": name}} for name in names]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+
+
+@pytest.mark.parametrize("mode", ["auto", "required"])
 @pytest.mark.parametrize(
-    ("legacy", "path", "expected"),
+    ("names", "kept"),
     [
-        (False, "tools[1].function.parameters.if", "tools[1].function.parameters.if"),
-        (True, "tools[1].function.parameters.if", "functions[1].parameters.if"),
-        (True, "messages", "messages"),
-        (True, None, None),
+        (["get_time"], ["get_time"]),
+        (["get_time", "get_weather"], ["get_weather", "get_time"]),
+        (["get_time", "get_time"], ["get_time"]),
     ],
 )
-def test_client_path(legacy: bool, path: str | None, expected: str | None) -> None:
-    declared = {"tools": None, "functions": [TIME["function"]]} if legacy else {}
-    assert job(**declared).client_path(path) == expected
+def test_allowed_tools(mode: str, names: list[str], kept: list[str]) -> None:
+    request = job(tool_choice=allowing(*names, mode=mode)).request
+    assert [tool.name for tool in request.tools] == kept, "in the order of their declaration"
+    assert request.tool_choice == ToolChoice(mode)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("choice", [None, "auto", "none"])
+def test_a_choice_without_tools_that_asks_for_none(choice: Any) -> None:
+    answer = {"type": "json_schema", "json_schema": {"name": "answer"}}
+    request = job(tools=None, tool_choice=choice, response_format=answer).request
+    assert (request.tools, request.tool_choice.mode) == ((), choice or "auto")
+
+
+CITY = {"type": "object", "description": "A city.", "properties": {"name": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "tool"),
+    [
+        ({"name": "city", "schema": CITY, "strict": True}, Tool("city", "A city.", CITY)),
+        ({"name": "city", "description": "Mine.", "schema": CITY}, Tool("city", "Mine.", CITY)),
+        ({"name": "city", "schema": {"properties": {}}}, Tool("city", "", {"properties": {}})),
+        ({"name": "any"}, Tool("any", "", ANY_OBJECT)),
+        ({"name": "any", "schema": None, "description": None, "strict": None}, Tool("any", "", ANY_OBJECT)),
+    ],
+)
+def test_json_schema(wanted: Any, tool: Tool) -> None:
+    asked = job(tools=None, response_format={"type": "json_schema", "json_schema": wanted})
+    assert asked.request.response == tool
+    assert asked.request.tools == ()
+    assert job(response_format={"type": "json_schema", "json_schema": wanted}).request.tools == job().request.tools
+
+
+def test_without_a_response_format_there_is_no_text() -> None:
+    assert job().request.response is None
+    assert job(response_format={"type": "text"}).request.response is None
+
+
+def test_json_object_takes_its_schema_from_the_messages() -> None:
+    text = f"Answer with JSON.\n{json.dumps(CITY, indent=2)}\nThat is all."
+    asked = job(
+        messages=[{"role": "system", "content": text}, {"role": "user", "content": "I live in Rome."}],
+        response_format={"type": "json_object"},
+    )
+    assert asked.request.response == Tool("response", "A city.", CITY)
+    assert asked.request.messages[0].text == "Answer with JSON.\n\nThat is all."
+
+
+def test_json_object_without_a_schema_is_any_object() -> None:
+    turn = {"role": "user", "content": [{"type": "text", "text": "json, please"}]}
+    assert job(messages=[turn], response_format={"type": "json_object"}).request.response == Tool(
+        "response", "", ANY_OBJECT
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "top_logprobs"),
+    [
+        ({}, None),
+        ({"logprobs": False}, None),
+        ({"logprobs": True}, 0),
+        ({"logprobs": True, "top_logprobs": 20}, 20),
+    ],
+)
+def test_logprobs(fields: Any, top_logprobs: int | None) -> None:
+    assert job(**fields).request.top_logprobs == top_logprobs
+
+
+@pytest.mark.parametrize(
+    ("stop", "expected"), [(None, ()), ([], ()), ("a", ("a",)), (["a", "b\n"], ("a", "b\n")), (["a"] * 4, ("a",) * 4)]
+)
+def test_stop(stop: Any, expected: tuple[str, ...]) -> None:
+    assert job(stop=stop).stop == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "seeds"),
+    [
+        ({}, [None]),
+        ({"n": None}, [None]),
+        ({"n": 3, "temperature": 1}, [None, None, None]),
+        ({"n": 3, "temperature": 1, "seed": 5}, [5, 6, 7]),
+        ({"n": 2, "temperature": 1, "seed": -1}, [2**64 - 1, 0]),
+        ({"n": 2, "seed": 5}, [5, 5]),
+    ],
+)
+def test_one_request_for_each_choice(fields: Any, seeds: list[int | None]) -> None:
+    made = job(**fields)
+    assert [request.seed for request in made.requests] == seeds
+    assert {dataclasses.replace(request, seed=None).temperature for request in made.requests} == {
+        made.request.temperature
+    }
+    assert made.requests[0] == made.request
+
+
+LEGACY: dict[str, Any] = {"tools": None, "functions": [WEATHER["function"], TIME["function"]]}
+SCHEMA = {"response_format": {"type": "json_schema", "json_schema": {"name": "city", "schema": CITY}}}
+JSON_MODE = {"messages": [{"role": "user", "content": "json"}], "response_format": {"type": "json_object"}}
+IN_MESSAGE = JSON_MODE | {
+    "messages": [{"role": "user", "content": "?"}, {"role": "user", "content": f"json {json.dumps(CITY)}"}]
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "path", "expected"),
+    [
+        ({}, "tools[1].function.parameters.if", "tools[1].function.parameters.if"),
+        ({}, "tools", "tools"),
+        ({}, "tool_choice", "tool_choice"),
+        ({}, "messages", "messages"),
+        ({}, None, None),
+        ({"tool_choice": allowing("get_time")}, "tools[0].function.parameters", "tools[1].function.parameters"),
+        ({"tool_choice": allowing("get_time")}, "tools[0]", "tools[1]"),
+        (LEGACY, "tools[1].function.parameters.if", "functions[1].parameters.if"),
+        (LEGACY, "messages", "messages"),
+        (LEGACY, None, None),
+        (SCHEMA, "response.parameters.properties.a.if", "response_format.json_schema.schema.properties.a.if"),
+        (SCHEMA, "response.parameters", "response_format.json_schema.schema"),
+        (SCHEMA, "response", "response_format"),
+        (SCHEMA, "tools[1]", "tools[1]"),
+        (JSON_MODE, "response.parameters", "response_format"),
+        (IN_MESSAGE, "response.parameters.properties.a.if", "messages[1].content"),
+        (IN_MESSAGE, "response", "response_format"),
+    ],
+)
+def test_client_path(fields: Any, path: str | None, expected: str | None) -> None:
+    assert job(**fields).client_path(path) == expected

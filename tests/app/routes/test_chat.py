@@ -9,6 +9,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from model.errors import SchemaError
 from model.types import ArgumentsDelta, CallStarted, Event, Finished, GenerationRequest
 from tests.conftest import PARIS, FakeEngine, chat, events, result, wait_until
 
@@ -107,7 +108,7 @@ def test_a_client_that_leaves_stops_the_generation(url: str, engine: FakeEngine,
             yield ArgumentsDelta(0, " ")
 
     engine.script = endless
-    with httpx.Client(base_url=url, timeout=0.3) as client:
+    with httpx.Client(base_url=url, timeout=30 if stream else 0.3) as client:
         if stream:
             with client.stream("POST", "/v1/chat/completions", json=chat(stream=True)) as response:
                 next(response.iter_lines())
@@ -149,13 +150,72 @@ def test_without_calibration_the_confidence_is_null(
     caplog.set_level("INFO", "bodkin.access")
     engine.answer(PARIS, confidence=None)
     whole = client.post("/v1/chat/completions", json=chat()).json()
-    assert whole["bodkin"] == {"confidence": None, "calls": [None]}
+    assert whole["bodkin"] == {"confidence": None, "calls": [None], "evidence": []}
     *chunks, _ = data(client.post("/v1/chat/completions", json=chat(stream=True)).text)
-    assert chunks[-1]["bodkin"] == {"confidence": None, "calls": [None]}
+    assert chunks[-1]["bodkin"] == {"confidence": None, "calls": [None], "evidence": []}
     assert [json.loads(message)["confidence"] for message in caplog.messages] == [None, None]
     engine.answer(PARIS, confidence=0.98765)
     whole = client.post("/v1/chat/completions", json=chat()).json()
-    assert whole["bodkin"] == {"confidence": 0.9877, "calls": [0.95]}
+    assert whole["bodkin"] == {"confidence": 0.9877, "calls": [0.95], "evidence": []}
+
+
+ANSWER: dict[str, Any] = {
+    "response_format": {
+        "type": "json_schema",
+        "json_schema": {"name": "place", "schema": {"type": "object", "properties": {"city": {"type": "string"}}}},
+    }
+}
+
+
+def test_an_answer_by_a_schema(client: TestClient, engine: FakeEngine) -> None:
+    body = {key: value for key, value in chat().items() if key != "tools"} | ANSWER
+    choice = client.post("/v1/chat/completions", json=body).json()["choices"][0]
+    assert choice["message"] == {
+        "role": "assistant",
+        "content": '{"city":"Paris"}',
+        "refusal": None,
+        "annotations": [],
+    }
+    assert choice["finish_reason"] == "stop"
+    (request,) = engine.requests
+    assert request.response is not None
+    assert (request.response.name, request.tools) == ("place", ())
+
+
+def test_several_choices_are_logged_as_one_answer(
+    client: TestClient, engine: FakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "bodkin.access")
+    for stream in (False, True):
+        caplog.clear()
+        engine.requests.clear()
+        response = client.post("/v1/chat/completions", json=chat(stream=stream, n=3, seed=7, temperature=1))
+        assert response.status_code == 200
+        assert [request.seed for request in engine.requests] == [7, 8, 9]
+        line = json.loads(caplog.messages[-1])
+        assert (line["calls"], line["prompt_tokens"], line["completion_tokens"]) == (1, 40, 21)
+
+
+def test_many_equal_choices_are_computed_once(client: TestClient, engine: FakeEngine) -> None:
+    body = client.post("/v1/chat/completions", json=chat(n=128)).json()
+    assert len(body["choices"]) == 128
+    assert len(engine.requests) == 1
+
+
+def test_a_stop_sequence_in_a_stream(client: TestClient, engine: FakeEngine) -> None:
+    engine.answer(text='{"city":"Paris"}')
+    *chunks, done = data(client.post("/v1/chat/completions", json=chat(stream=True, stop="ris", **ANSWER)).text)
+    assert done == "[DONE]"
+    assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks) == '{"city":"Pa'
+    assert chunks[-1]["choices"][0]["finish_reason"] == "stop"
+
+
+def test_a_refused_schema_is_refused_before_the_headers(client: TestClient, engine: FakeEngine) -> None:
+    engine.refusal = SchemaError("no", "response.parameters.if")
+    for stream in (False, True):
+        response = client.post("/v1/chat/completions", json=chat(stream=stream, **ANSWER))
+        assert response.status_code == 400
+        assert response.json()["error"]["param"] == "response_format.json_schema.schema.if"
 
 
 def test_text_is_sent_as_it_is(client: TestClient, engine: FakeEngine) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 
+import openai.types
 import pytest
 from fastapi.testclient import TestClient
 
@@ -38,3 +39,28 @@ def test_unknown(client: TestClient) -> None:
         "param": "model",
         "code": "model_not_found",
     }
+
+
+def test_names_are_taken_literally(client: TestClient) -> None:
+    for path in ("/v1/models/", "/v1/models/%0A"):
+        assert client.get(path).json()["error"]["code"] == "unknown_url"
+
+
+@pytest.mark.parametrize("path", ["acme/tools-v2", "gpt-9"])
+def test_models_cannot_be_deleted(client: TestClient, path: str) -> None:
+    response = client.delete(f"/v1/models/{path}")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET")
+    assert response.json()["error"] == {
+        "message": f"Not allowed to DELETE on /v1/models/{path}: use GET.",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "method_not_supported",
+    }
+    assert client.get("/v1/models/acme/tools-v2").status_code == 200
+
+
+def test_the_official_client_takes_the_answers_strictly(client: TestClient) -> None:
+    """As pydantic-ai does, which validates whole responses."""
+    listed = client.get("/v1/models").json()["data"]
+    for model in [*listed, client.get("/v1/models/acme/tools-v2").json()]:
+        assert openai.types.Model.model_validate(model, strict=True).model_extra == {}
