@@ -156,8 +156,11 @@ class ChatCompletionRequest(RequestModel):
     model_config = ConfigDict(json_schema_extra=_TOGETHER)
 
     model: str
+    """One of those that `/v1/models` lists."""
     messages: list[ChatMessage] = Field(min_length=1)
+    """The conversation, which may have 512 tokens."""
     tools: list[FunctionTool] | None = Field(default=None, min_length=1)
+    """What may be called. Each may have 512 tokens; there is no limit to their number."""
     tool_choice: ToolChoice | None = None
     """Default `auto`. All forms are constraints on what can be written, not hints."""
     parallel_tool_calls: bool | None = None
@@ -171,6 +174,7 @@ class ChatCompletionRequest(RequestModel):
     or answers, as `tool_choice` says."""
 
     stream: bool | None = None
+    """Server-sent events instead of one body."""
     stream_options: StreamOptions | None = None
     """Only with `stream`."""
     max_completion_tokens: int | None = Field(default=None, ge=1)
@@ -180,6 +184,7 @@ class ChatCompletionRequest(RequestModel):
     temperature: float | None = Field(default=None, ge=0, le=2)
     """Default 0: the most probable answer."""
     top_p: float | None = Field(default=None, ge=0, le=1)
+    """With a `temperature`: only the most probable tokens, whose probabilities together reach this."""
     seed: Seed | None = None
     """With a `temperature`: the same seed, the same answer. Choice i has the seed `seed + i`."""
     n: int | None = Field(default=None, ge=1, le=128)

@@ -198,6 +198,7 @@ class ResponseRequest(RequestModel):
     model_config = ConfigDict(json_schema_extra=_TOGETHER)
 
     model: str
+    """One of those that `/v1/models` lists."""
     input: Input
     instructions: str | None = None
     """A system message in front of `input`."""

@@ -14,9 +14,11 @@ FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,64}$")]
 class FunctionDefinition(RequestModel):
     name: FunctionName
     description: str | None = None
+    """What the function does: by this and the name the model chooses it."""
     parameters: dict[str, Any] | None = None
     """JSON Schema of the arguments object. Enforced for every call, whatever `strict` says."""
     strict: bool | None = None
+    """Without effect, since schemas always hold."""
 
 
 class FunctionTool(RequestModel):

@@ -101,7 +101,10 @@ def spellings(value: Any) -> list[str]:
         return [dumps(value)]
     exact = Decimal(repr(value))
     whole = exact == exact.to_integral_value()
-    texts = [dumps(value), f"{exact:f}", *([str(int(exact))] if whole else [])]
+    fixed = f"{exact:f}"
+    texts = [dumps(value), fixed, *([str(int(exact))] if whole else [])]
+    if not whole:  # multiples of 0.25 are all written with two decimals
+        texts += [f"{fixed}0", f"{fixed}00"]
     return list(dict.fromkeys(texts))
 
 

@@ -1,7 +1,7 @@
 """Schemas made to take for ever, or all of the memory, and a program that reads them: `python -m tests.model.hostile`.
 
-It runs in a process of its own, in a thread whose stack is as small as some platforms give, and prints one JSON line for
-each schema: name, CPU seconds, what came out, and by how many MB the process has grown since the beginning.
+It runs in a process of its own, in a thread whose stack is as small as some platforms give, and prints one JSON line
+for each schema: name, CPU seconds, what came out, and by how many MB the process has grown since the beginning.
 """
 
 from __future__ import annotations
@@ -55,9 +55,7 @@ def tower(levels: int, step: Callable[[Schema, int], Schema]) -> Schema:
 
 def ring(length: int) -> Schema:
     """Definitions of which each has the next one below it, and the last one the first."""
-    return with_definitions(
-        {f"d{i}": obj({"n": {"$ref": f"#/$defs/d{(i + 1) % length}"}}) for i in range(length)}
-    )
+    return with_definitions({f"d{i}": obj({"n": {"$ref": f"#/$defs/d{(i + 1) % length}"}}) for i in range(length)})
 
 
 def of_many(part: Callable[[int], Any], count: int, **more: Any) -> Schema:
@@ -85,18 +83,30 @@ SCHEMAS: dict[str, tuple[Callable[[], Schema], str]] = {
     "40 levels": (lambda: deep(40), "32 levels"),
     "900 levels": (lambda: deep(900), "100 levels"),
     "50,000 levels": (lambda: deep(50_000), "100 levels"),
-    "a constant of 5,000 levels": (lambda: obj({"a": {"const": json.loads("[" * 900 + "]" * 900)}}), "100 levels"),
-    "a list of definitions": (lambda: with_definitions({f"d{i}": {"$ref": f"#/$defs/d{i - 1}"} if i else text() for i in range(900)}), "160 levels"),
-    "a ring of 70": (lambda: ring(50), ""),
+    "a constant of 900 levels": (lambda: obj({"a": {"const": json.loads("[" * 900 + "]" * 900)}}), "100 levels"),
+    "a list of definitions": (
+        lambda: with_definitions({f"d{i}": {"$ref": f"#/$defs/d{i - 1}"} if i else text() for i in range(900)}),
+        "160 levels",
+    ),
+    "a ring of 50": (lambda: ring(50), ""),
     "a ring of 900": (lambda: ring(900), "160 levels"),
     # Many ways to one definition
     "allOf twice the same, 40 times": (lambda: tower(40, lambda r, i: {"allOf": [r, r]}), ""),
-    "allOf and properties, 30 times": (lambda: tower(30, lambda r, i: {"properties": {f"y{i}": {}}, "allOf": [r, r]}), ""),
+    "allOf and properties, 30 times": (
+        lambda: tower(30, lambda r, i: {"properties": {f"y{i}": {}}, "allOf": [r, r]}),
+        "",
+    ),
     "anyOf twice the same, 40 times": (lambda: tower(40, lambda r, i: {"anyOf": [r, r]}), ""),
     "oneOf twice the same, 40 times": (lambda: tower(40, lambda r, i: {"oneOf": [r, r]}), "exclude each other"),
-    "properties, 4^30": (lambda: tower(30, lambda r, i: obj({f"p{k}": r for k in range(4)}, required=["p0", "p1"])), ""),
+    "properties, 4^30": (
+        lambda: tower(30, lambda r, i: obj({f"p{k}": r for k in range(4)}, required=["p0", "p1"])),
+        "",
+    ),
     "a proof of 6^16 steps": (
-        lambda: {**tower(9, lambda r, i: {"anyOf": [{"allOf": [r] * 6}] * 6}), **obj({"a": {"oneOf": [{"$ref": "#/$defs/d8"}] * 2}})},
+        lambda: {
+            **tower(9, lambda r, i: {"anyOf": [{"allOf": [r] * 6}] * 6}),
+            **obj({"a": {"oneOf": [{"$ref": "#/$defs/d8"}] * 2}}),
+        },
         "too many to prove",
     ),
     # Width
@@ -106,18 +116,32 @@ SCHEMAS: dict[str, tuple[Callable[[], Schema], str]] = {
     f"{N} required objects": (lambda: of_many(lambda i: {}, N, required=[f"p{i}" for i in range(N)]), ""),
     "5,000 properties": (lambda: of_many(lambda i: {}, 5000), "2,000 subschemas"),
     "5,000 required names": (lambda: obj({}, required=[f"r{i}" for i in range(5000)]), "2,000 names"),
-    "10,000 required names of an open object": (lambda: obj({}, required=[f"r{i}" for i in range(10_000)], additionalProperties=True), "2,000 names"),
+    "10,000 required names of an open object": (
+        lambda: obj({}, required=[f"r{i}" for i in range(10_000)], additionalProperties=True),
+        "2,000 names",
+    ),
     "10,000 values": (lambda: obj({"a": {"enum": [f"v{i}" for i in range(10_000)]}}), ""),
     "8,000 objects as values": (lambda: obj({"a": {"enum": [{"k": i} for i in range(8000)]}}), ""),
     "a constant of 100 kB": (lambda: obj({"a": {"const": [["x" * 10] * 100] * 80}}), ""),
     "200 kB": (lambda: obj({"a": text(description="x" * 200_000)}), "bytes"),
-    "400 objects to choose from": (lambda: obj({"a": {"oneOf": [obj({"k": {"const": i}, "v": {}}, required=["k"]) for i in range(400)]}}), ""),
+    "400 objects to choose from": (
+        lambda: obj({"a": {"oneOf": [obj({"k": {"const": i}, "v": {}}, required=["k"]) for i in range(400)]}}),
+        "",
+    ),
     "1,900 constants to choose from": (lambda: obj({"a": {"oneOf": [{"const": i} for i in range(1900)]}}), ""),
-    "1,900 types to choose from": (lambda: obj({"a": {"oneOf": [{"type": "string"}, {"const": 1}] * 950}}), "exclude each other"),
+    "1,900 types to choose from": (
+        lambda: obj({"a": {"oneOf": [{"type": "string"}, {"const": 1}] * 950}}),
+        "exclude each other",
+    ),
     # Lengths
     "minItems of a million": (lambda: array(items=text(), minItems=10**6), "100000"),
     "minItems of 100,000": (lambda: array(items=text(), minItems=10**5), ""),
-    "lists in lists, a billion items": (lambda: array(items={"type": "array", "items": {"type": "array", "minItems": 1000}, "minItems": 1000}, minItems=1000), ""),
+    "lists in lists, a billion items": (
+        lambda: array(
+            items={"type": "array", "items": {"type": "array", "minItems": 1000}, "minItems": 1000}, minItems=1000
+        ),
+        "",
+    ),
     "maxLength of 100,000": (lambda: obj({"a": text(maxLength=10**5, minLength=10**5)}), ""),
     "300 lengths": (lambda: of_many(lambda i: text(maxLength=1000 + i), 300), ""),
     "maxProperties of 100,000": (lambda: obj({}, additionalProperties=True, maxProperties=10**5), ""),
@@ -137,28 +161,51 @@ SCHEMAS: dict[str, tuple[Callable[[], Schema], str]] = {
     "25 patterns at once": (lambda: both(*(text(pattern=f"a.{{{i}}}b") for i in range(25))), "8 patterns"),
     "8 x 8 x 8 patterns": (lambda: both(*[one_of_words("abcdefgh")] * 3), ""),
     "10^6 patterns": (lambda: both(*[one_of_words("abcdefghij")] * 6), "2,000 ways"),
-    "8^8 objects": (lambda: both(*({"anyOf": [{"properties": {f"p{j}": {"const": c}}} for c in "abcdefgh"]} for j in range(8))), "2,000 ways"),
-    "60 patterns of names": (lambda: obj({"a": {"type": "object", "patternProperties": {f"^a{i}_": {} for i in range(60)}}}), ""),
-    "1,000 patterns of names": (lambda: obj({"a": {"type": "object", "patternProperties": {f"^a{i}_": {} for i in range(1000)}}}), "2,000 pairs"),
+    "8^8 objects": (
+        lambda: both(*({"anyOf": [{"properties": {f"p{j}": {"const": c}}} for c in "abcdefgh"]} for j in range(8))),
+        "2,000 ways",
+    ),
+    "60 patterns of names": (
+        lambda: obj({"a": {"type": "object", "patternProperties": {f"^a{i}_": {} for i in range(60)}}}),
+        "",
+    ),
+    "1,000 patterns of names": (
+        lambda: obj({"a": {"type": "object", "patternProperties": {f"^a{i}_": {} for i in range(1000)}}}),
+        "2,000 pairs",
+    ),
     # Numbers
     "multipleOf 9,973": (lambda: obj({"a": {"type": "integer", "multipleOf": 9973}}), ""),
-    "100 times multipleOf 9,000": (lambda: of_many(lambda i: {"type": "integer", "multipleOf": 9000 + i}, 100), "20,000 in significant digits"),
+    "100 times multipleOf 9,000": (
+        lambda: of_many(lambda i: {"type": "integer", "multipleOf": 9000 + i}, 100),
+        "20,000 in significant digits",
+    ),
     "multipleOf 0.0001": (lambda: obj({"a": {"type": "number", "multipleOf": 0.0001}}), ""),
     # Faults, each of which is looked for
     "1,000 anchors in the middle": (lambda: of_many(lambda i: text(pattern="a^"), 1000), "cannot be enforced"),
     "1,000 keywords that are refused": (lambda: of_many(lambda i: {"not": {}}, 1000), "'not' cannot be enforced"),
-    "contradictions at every level": (lambda: tower(30, lambda r, i: obj({"a": r, "b": text(enum=[1])}, required=["a", "b"])), "cannot be enforced"),
-    "endless": (lambda: with_definitions({"a": {"anyOf": [{"$ref": "#/$defs/b"}, {}]}, "b": {"allOf": [{"$ref": "#/$defs/a"}]}}), "without end"),
+    "contradictions at every level": (
+        lambda: tower(30, lambda r, i: obj({"a": r, "b": text(enum=[1])}, required=["a", "b"])),
+        "cannot be enforced",
+    ),
+    "endless": (
+        lambda: with_definitions(
+            {"a": {"anyOf": [{"$ref": "#/$defs/b"}, {}]}, "b": {"allOf": [{"$ref": "#/$defs/a"}]}}
+        ),
+        "without end",
+    ),
     # The text that the model reads
     "a description 1,900 times": (
         lambda: {**of_many(lambda i: {"$ref": "#/$defs/d"}, 1900), "$defs": {"d": text(description="x y " * 15_000)}},
         "tokens",
     ),
     "6,000 values 1,900 times": (
-        lambda: {**of_many(lambda i: {"$ref": "#/$defs/d"}, 1900), "$defs": {"d": {"enum": [f"v{i}" for i in range(6000)]}}},
+        lambda: {
+            **of_many(lambda i: {"$ref": "#/$defs/d"}, 1900),
+            "$defs": {"d": {"enum": [f"v{i}" for i in range(6000)]}},
+        },
         "tokens",
     ),
-}  # fmt: skip
+}
 
 
 def tools(count: int = 128, bytes_each: int = 800) -> list[Tool]:
@@ -168,10 +215,15 @@ def tools(count: int = 128, bytes_each: int = 800) -> list[Tool]:
         properties: dict[str, Any] = {}
         while len(json.dumps(properties)) < bytes_each - 100:
             i = len(properties)
-            kinds = (text(enum=[f"{k}a", "b"]), {"type": "integer", "minimum": k}, text(format="date"), {"type": "array", "items": text()})
+            kinds = (
+                text(enum=[f"{k}a", "b"]),
+                {"type": "integer", "minimum": k},
+                text(format="date"),
+                {"type": "array", "items": text()},
+            )
             properties[f"parameter_{i}_{k}"] = kinds[i % 4]
         made.append(Tool(f"tool_{k}", "", obj(properties, required=list(properties)[:2])))
-    return made  # fmt: skip
+    return made
 
 
 def checker() -> ContractChecker:
@@ -182,7 +234,11 @@ def checker() -> ContractChecker:
 
 def _with_specials(tokenizer: dict[str, Any]) -> str:
     """The tiny tokenizer with the special tokens of the real one, at their ids."""
-    words = [word for word in sorted(tokenizer["model"]["vocab"], key=tokenizer["model"]["vocab"].get) if word not in SPECIAL_TOKENS]
+    words = [
+        word
+        for word in sorted(tokenizer["model"]["vocab"], key=tokenizer["model"]["vocab"].get)
+        if word not in SPECIAL_TOKENS
+    ]
     tokenizer["model"]["vocab"] = {word: i for i, word in enumerate([*SPECIAL_TOKENS, *words])}
     special = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     tokenizer["added_tokens"] = [{"id": i, "content": word, **special} for i, word in enumerate(SPECIAL_TOKENS)]

@@ -18,7 +18,7 @@ from tests.model.tiny_tokenizer import TinyTokenizer
 
 # Drawn anew in each run, a rare difference would stop whoever meets it, and not whoever made it.
 STEADY = settings(
-    max_examples=60,
+    max_examples=40,
     derandomize=True,
     database=None,
     deadline=None,
@@ -156,7 +156,7 @@ def test_keyword(keyword: str, data: st.DataObject, compiler: GrammarCompiler, t
         check(schema, defs, writer, data.draw(s.instances(schema, defs), "value"))
 
 
-@settings(STEADY, max_examples=600)
+@settings(STEADY, max_examples=400)
 @given(data=st.data())
 def test_combined(data: st.DataObject, compiler: GrammarCompiler, tiny_tokenizer: TinyTokenizer) -> None:
     schema, defs = data.draw(s.schemas, "schema"), data.draw(s.definitions(), "$defs")
