@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Literal
 
-from model.errors import SchemaError
 from model.grammar import GrammarCompiler, Inspection
 from model.prompt import encode_tool
-from model.schema import ANNOTATIONS, ENFORCED, FORMATS, REFUSED, UNENFORCED_FORMATS, Examination, examine
+from model.schema import ANNOTATIONS, ENFORCED, FORMATS, REFUSED, UNENFORCED_FORMATS, Examination, examine, record
 from model.schema.keywords import ARRAY, LITERAL, NUMBER, OBJECT, REMEDIES, STRING
 from model.schema.record import Visit
 from model.tokenizer import END, Tokenizer
@@ -38,14 +37,9 @@ _TOO_LONG = "Shorten its description and those of its parameters, or leave out p
 _TOO_COMPLEX = "Make it smaller: fewer levels, alternatives or patterns."
 # The engine's own refusals, by words in them.
 _ENGINE_REMEDIES = (
-    ("not disjoint", REMEDIES["patternProperties"]),
-    ("if patternProperty regexes", REMEDIES["patternProperties"]),
-    ("Properties only supported", REMEDIES["minProperties"]),
-    ("minProperties", REMEDIES["minProperties"]),
+    ("disjoint", "Write patterns of which no name matches two, or name the properties in `properties`."),
     ("if regex is empty", "Simplify its `pattern`, or drop the length bounds or the further patterns beside it."),
-    ("pattern", REMEDIES["pattern"]),
-    ("regex", REMEDIES["pattern"]),
-    ("multipleOf", REMEDIES["multipleOf"]),
+    ("in regex", REMEDIES["pattern"]),
     ("nsatisfiable", "No value satisfies all of its keywords: drop those that contradict each other."),
     ("too ", _TOO_COMPLEX),
     ("exhausted", _TOO_COMPLEX),
@@ -120,7 +114,7 @@ class ContractChecker:
             inspection = self._compiler.inspect(examination.schema, schema)
         took = 1000 * (perf_counter() - start)
         faults = list(_independent(inspection.faults, examination))
-        refusals += [Refusal(e.param or schema, None, e.message, _engine_remedy(e.message)) for e in faults]
+        refusals += [Refusal(fault.param, fault.keyword, fault.message, _engine_remedy(fault)) for fault in faults]
         tokens = None
         if examination.visits:
             tokens = len(encode_tool(tool, self._tokenizer).ids)
@@ -140,16 +134,17 @@ class ContractChecker:
         )
 
 
-def _independent(faults: tuple[SchemaError, ...], examination: Examination) -> Iterator[SchemaError]:
+def _independent(faults: Sequence[record.Refusal], examination: Examination) -> Iterator[record.Refusal]:
     """The engine's refusals of parts that nothing was left out of before it saw them."""
-    for error in faults:
-        path = error.param or ""
-        if not any(r.path == path or r.path.startswith((f"{path}.", f"{path}[")) for r in examination.refusals):
-            yield error
+    for fault in faults:
+        inside = (f"{fault.path}.", f"{fault.path}[")
+        if not any(r.path == fault.path or r.path.startswith(inside) for r in examination.refusals):
+            yield fault
 
 
-def _engine_remedy(message: str) -> str:
-    return next((remedy for words, remedy in _ENGINE_REMEDIES if words in message), "")
+def _engine_remedy(fault: record.Refusal) -> str:
+    own = REMEDIES.get(fault.keyword or "", "")
+    return next((remedy for words, remedy in _ENGINE_REMEDIES if words in fault.message), own)
 
 
 def _remedy(keyword: str | None, message: str) -> str:
@@ -161,10 +156,9 @@ def _remedy(keyword: str | None, message: str) -> str:
 # Keywords ------------------------------------------------------------------------------------------------------------
 
 
-def _keywords(examination: Examination, faults: Sequence[SchemaError]) -> tuple[Keyword, ...]:
+def _keywords(examination: Examination, faults: Sequence[record.Refusal]) -> tuple[Keyword, ...]:
     """The fates of all keywords. A schema that is read in two contexts has one fate: the strictest."""
-    refused = {(r.path, r.keyword): r.message for r in examination.refusals}
-    refused |= {(error.param or "", None): error.message for error in faults}
+    refused = {(r.path, r.keyword): r.message for r in (*faults, *examination.refusals)}
     found: dict[tuple[str, str], Keyword] = {}
     paths = {visit.path for visit in examination.visits}
     for visit in examination.visits:

@@ -21,9 +21,9 @@ import numpy.typing as npt
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from outlines.backends.llguidance import LLGuidanceBackend
 
-from model.errors import ModelError, SchemaError
+from model.errors import ModelError
 from model.schema.graph import subschemas, target
-from model.schema.record import Located
+from model.schema.record import Located, Refusal
 
 BoolMask = npt.NDArray[np.bool_]
 _Build = Callable[[Mapping[str, Any]], "tuple[Grammar | None, str]"]
@@ -53,6 +53,21 @@ BYTES_PER_SCHEMA_BYTE = 80
 MAX_SEARCH_STEPS = 400
 MAX_SEARCH_SECONDS = 1.0
 MAX_REASON = 160
+# Words of the engine's reasons, and the keywords that they are about.
+_BOUNDS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
+_SPOKEN_OF = (
+    ("patternProperty", ("patternProperties",)),
+    ("minProperties", ("minProperties",)),
+    ("/maxProperties", ("minProperties", "maxProperties")),
+    ("maxProperties", ("maxProperties",)),
+    ("multipleOf", ("multipleOf",)),
+    ("range", _BOUNDS),
+    ("regex", ("pattern", "format", "patternProperties", "propertyNames")),
+    ("Regex", ("pattern", "format")),
+    ("minLength", ("minLength",)),
+    ("minItems", ("minItems",)),
+    ("required", ("required",)),
+)
 
 
 class GrammarError(ModelError):
@@ -99,13 +114,13 @@ def _without_spelt_specials(tokenizer_json: str) -> str:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What the engine makes of a schema: a grammar, or errors about the parts that it refuses.
+    """What the engine makes of a schema: a grammar, or the parts that it refuses.
 
     They are all there are when the search for them was `complete`; it is cut short where it takes too long.
     """
 
     grammar: Grammar | None
-    faults: tuple[SchemaError, ...]
+    faults: tuple[Refusal, ...]
     complete: bool
 
 
@@ -140,7 +155,7 @@ class GrammarCompiler:
         """
         grammar, reason = self._build(schema)
         if grammar is None:
-            raise next(_Search(self._build, schema, param).faults(reason))
+            raise next(_Search(self._build, schema, param).faults(reason)).error()
         return grammar
 
     def inspect(self, schema: Mapping[str, Any], param: str) -> Inspection:
@@ -172,6 +187,15 @@ def _reason(error: str) -> str:
     return "it is too complex" if first.startswith("panic") else first[:MAX_REASON]
 
 
+def _keyword_at_fault(reason: str, part: Mapping[str, Any]) -> str | None:
+    """The keyword that the engine speaks of, if the declared schema has it; None if several contradict each other."""
+    if isinstance(part, Located):
+        for words, keywords in _SPOKEN_OF:
+            if words in reason:
+                return next((keyword for keyword in keywords if keyword in part.declared), None)
+    return None
+
+
 class _Search:
     """For the parts of one schema that the engine refuses, one after the other.
 
@@ -183,7 +207,7 @@ class _Search:
     def __init__(self, build: _Build, schema: Mapping[str, Any], param: str | None) -> None:
         self._build = build
         self._schema = schema
-        self._param = param
+        self._param = param or ""
         self._definitions: dict[str, Any] = schema.get("$defs", {})
         self._left_out: set[int] = set()
         self._steps = 0
@@ -194,17 +218,19 @@ class _Search:
         """Whether it has lasted too long, so that what was found last need not be a smallest part, nor be the last."""
         return self._steps >= MAX_SEARCH_STEPS or time.monotonic() >= self._until
 
-    def faults(self, reason: str) -> Iterator[SchemaError]:
+    def faults(self, reason: str) -> Iterator[Refusal]:
         """One for each part; `reason` is why the engine refuses the whole."""
         while reason:
             part, why, path = self._smallest(reason)
-            yield SchemaError(f"The schema cannot be enforced: {why}.", path)
+            keyword = _keyword_at_fault(why, part)
+            param = path if keyword is None else f"{path}.{keyword}"
+            yield Refusal(path, keyword, param, f"The schema cannot be enforced: {why}.")
             if self.over or part is self._schema:
                 return
             self._left_out.add(id(part))
             reason = self._refusal(self._schema, set())
 
-    def _smallest(self, reason: str) -> tuple[Mapping[str, Any], str, str | None]:
+    def _smallest(self, reason: str) -> tuple[Mapping[str, Any], str, str]:
         """The first smallest part, why the engine refuses it, and where it stands in the declared schema."""
         inside: set[str] = set()
         part, path = self._schema, self._param

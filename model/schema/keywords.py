@@ -29,7 +29,7 @@ ENFORCED: Mapping[str, str] = {
     "maxLength": "in characters",
     "pattern": "unanchored; no lookaround, back-references, word boundaries, flags or anchors in the middle",
     "format": "on strings: " + ", ".join(FORMATS),
-    "minimum": "above 15 digits the next stricter bound that a double holds; within 2^63",
+    "minimum": "above 15 digits the next stricter one that a double holds; within 2^63, or 10^18 for fractions",
     "maximum": "as `minimum`",
     "exclusiveMinimum": "a number, or draft 4's boolean; as `minimum`",
     "exclusiveMaximum": "a number, or draft 4's boolean; as `minimum`",

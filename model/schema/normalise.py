@@ -176,7 +176,7 @@ class _Normaliser:
             for excess in self.excesses:
                 with self.record.noting(self.param):
                     raise SchemaError(f"The schema is too complex. {excess}", self.param)
-        return Located({**schema, "$defs": definitions}, self.param) if definitions else schema
+        return Located({**schema, "$defs": definitions}, self.param, self.root) if definitions else schema
 
     # One schema ------------------------------------------------------------------------------------------------------
 
@@ -220,7 +220,7 @@ class _Normaliser:
         if independent and combining and not separate:
             node = self.closed_over_branches(node, path)
 
-        out: JSONObject = Located({}, path)
+        out: JSONObject = Located({}, path, declared)
         all_of: list[Normal] = []
         types: list[str] | None = None
         with noting("type"):

@@ -10,13 +10,14 @@ from model.errors import SchemaError
 
 
 class Located(dict[str, Any]):
-    """A part of a normalised schema that knows which place of the declared schema it came from."""
+    """A part of a normalised schema that knows the part of the declared schema that it came from, and its path."""
 
-    __slots__ = ("path",)
+    __slots__ = ("path", "declared")
 
-    def __init__(self, content: Mapping[str, Any], path: str) -> None:
+    def __init__(self, content: Mapping[str, Any], path: str, declared: Mapping[str, Any]) -> None:
         super().__init__(content)
         self.path = path
+        self.declared = declared
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Refusal:
     message: str
 
     def error(self) -> SchemaError:
-        return SchemaError(self.message, self.param)
+        return SchemaError(self.message, self.param or None)
 
 
 MAX_REFUSALS = 100

@@ -97,7 +97,7 @@ def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     with pytest.raises(SystemExit) as stop:
         cli.main(["--help"])
     assert stop.value.code == 0
-    assert "one of: serve, models, export, train" in capsys.readouterr().out
+    assert "one of: serve, models, tools, export, train" in capsys.readouterr().out
 
 
 def test_serve_help_is_that_of_serve(capsys: pytest.CaptureFixture[str]) -> None:

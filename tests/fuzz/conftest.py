@@ -18,13 +18,13 @@ from tests.fuzz.profile import SECONDS
 ARTIFACT = Path(__file__).resolve().parents[2] / "model" / "artifact"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def url() -> Iterator[str]:
     with serve(create_app(Settings(), load_engine(ARTIFACT, threads=1))) as url:
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client(url: str) -> Iterator[httpx.Client]:
     # Always a new connection: one that is idle is closed by the server just when it is wanted again, now and then.
     limits = httpx.Limits(max_keepalive_connections=0)
@@ -32,7 +32,7 @@ def client(url: str) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def document(client: httpx.Client) -> dict[str, Any]:
     """The OpenAPI document, as the server gives it."""
     found: dict[str, Any] = client.get("/openapi.json").json()

@@ -89,7 +89,9 @@ def test_a_learned_request_is_answered_with_a_valid_call(client: TestClient) -> 
             Draft202012Validator({"get_weather": WEATHER, "ping": PING}[name].parameters).validate(arguments)
         named += [name for name, _ in found] == ["get_weather"]
         exact += found == [("get_weather", {"city": city})]
-        assert answer["bodkin"] == {"confidence": None, "calls": [None] * len(found)}  # never calibrated
+        said = answer["bodkin"]
+        assert said["confidence"] is None and said["calls"] == [None] * len(found)  # never calibrated
+        assert len(said["evidence"]) == len(found)
     assert named >= 6
     assert exact >= 4
     assert calls(ask(client, "Answer at once.")) == [("ping", {})]

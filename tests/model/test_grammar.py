@@ -267,16 +267,20 @@ def test_a_matcher_that_left_its_grammar_stays_unusable(weather: Grammar, tiny_t
     [
         (
             {"type": "object", "properties": {"x": {}}, "minProperties": 1, "additionalProperties": True},
-            ".properties.a",
+            ".properties.a.minProperties",
         ),
-        ({"type": "array", "items": {"type": "string", "pattern": "a^"}}, ".properties.a.items"),
-        ({"anyOf": [{"type": "string", "pattern": "a^"}, {"type": "null"}]}, ".properties.a.anyOf[0]"),
+        ({"type": "array", "items": {"type": "string", "pattern": "a^"}}, ".properties.a.items.pattern"),
+        ({"anyOf": [{"type": "string", "pattern": "a^"}, {"type": "null"}]}, ".properties.a.anyOf[0].pattern"),
+        ({"type": "array", "items": [{"type": "string", "pattern": "a^"}]}, ".properties.a.items[0].pattern"),
+        ({"type": "object", "patternProperties": {"^a": {}, "b$": {}}}, ".properties.a.patternProperties"),
+        ({"$ref": "#/$defs/d"}, ".$defs.d.properties.b.pattern"),
         ({"allOf": [{"type": "string"}, {"type": "integer"}]}, ".properties.a"),
         ({"type": "string", "enum": [1, 2]}, ".properties.a"),
     ],
 )
 def test_what_the_engine_refuses_is_named(schema: Any, place: str, compiler: GrammarCompiler) -> None:
-    parameters = {"type": "object", "properties": {"fine": {}, "a": schema}, "required": ["a"]}
+    inside = {"type": "object", "properties": {"d": {"$ref": "#/$defs/d"}, "b": {"type": "string", "pattern": "a^"}}}
+    parameters = {"type": "object", "properties": {"fine": {}, "a": schema}, "required": ["a"], "$defs": {"d": inside}}
     with pytest.raises(SchemaError) as caught:
         compiler.compile(normalise(parameters, "tools[0].function.parameters"), "tools[0].function.parameters")
     assert caught.value.param == f"tools[0].function.parameters{place}"

@@ -35,6 +35,11 @@ def requests(count: int, seed: int) -> list[GenerationRequest]:
     return [GenerationRequest(user(t), tuple(rng.sample(TOOLS, rng.randint(1, 4))), max_tokens=None) for t in texts]
 
 
+def made_once(calls: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Up to the first call that repeats another: there the engine ends the answer."""
+    return next((calls[:i] for i, call in enumerate(calls) if call in calls[:i]), calls)
+
+
 def test_onnx_writes_what_pytorch_writes() -> None:
     """Sixty greedy answers, token by token the same; a third of them may hold several calls or none.
 
@@ -50,12 +55,12 @@ def test_onnx_writes_what_pytorch_writes() -> None:
         most = 3 if k % 3 == 0 else 1
         if most == 1:
             request = replace(request, tool_choice=ToolChoice("required"), parallel_tool_calls=False)
-        expected = greedy(network(), tokenizer(), compiler, request, most)
+        expected = made_once(greedy(network(), tokenizer(), compiler, request, most))
         calls = [(c.name, c.arguments) for c in engine.generate(request).calls[:most]]
         assert calls == expected, request
         several += len(expected) > 1
         if k < 12:
-            changed += greedy(forgetful, tokenizer(), compiler, request, most) != expected
+            changed += made_once(greedy(forgetful, tokenizer(), compiler, request, most)) != expected
     assert several > 2
     assert changed > 2
 

@@ -60,12 +60,16 @@ def test_bf16_products_are_counted_as_well() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_peak_is_the_speed_of_a_large_product(dtype: torch.dtype) -> None:
-    started = time.monotonic()
-    peak = matmul_peak(torch.device("cpu"), dtype, seconds=0.05)
-    assert time.monotonic() - started < 20
     rows, inputs, outputs = throughput.PEAK_SHAPES["cpu"]
     x, weight = torch.randn(rows, inputs, dtype=dtype), torch.randn(outputs, inputs, dtype=dtype)
-    started = time.perf_counter()
-    F.linear(x, weight)
-    once = 2 * rows * inputs * outputs / (time.perf_counter() - started)
-    assert once / 3 < peak < 100 * once  # other work on the machine slows single calls down
+    ratios = []
+    for _ in range(10):  # other work on the machine slows now the one down and now the other
+        started = time.monotonic()
+        peak = matmul_peak(torch.device("cpu"), dtype, seconds=0.05)
+        assert time.monotonic() - started < 20
+        started = time.perf_counter()
+        F.linear(x, weight)
+        ratios.append(peak * (time.perf_counter() - started) / (2 * rows * inputs * outputs))
+        if 1 / 3 < ratios[-1] < 100:
+            return
+    pytest.fail(f"the peak is no multiple of a single product's speed that makes sense: {ratios}")

@@ -58,8 +58,8 @@ SYSTEM_PROMPTS = (
 class Composer:
     """Makes examples from the library's domains. Deterministic: all randomness comes from the `rng` passed in.
 
-    `variants` are the declarations that a domain comes in; 1 leaves the written ones. `kinds` are those of `KINDS` with
-    their weights.
+    `variants` are the declarations that a domain comes in; 1 leaves the written ones. `kinds` are some of
+    `KINDS`, with weights of their own.
     """
 
     def __init__(
@@ -67,12 +67,12 @@ class Composer:
         domains: Sequence[Domain],
         seed: int = 0,
         variants: int = VARIANTS,
-        kinds: Mapping[str, float] = KINDS,
+        kinds: Mapping[str, float] | None = None,
     ) -> None:
         self.domains = list(domains)
         self.seed = seed
         self.variants = variants
-        self.kinds = kinds
+        self.kinds = KINDS if kinds is None else kinds
         self._variants: dict[tuple[str, int], Variant] = {}
 
     @cached_property
