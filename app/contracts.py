@@ -36,7 +36,7 @@ def read_checker(folder: Path) -> ContractChecker:
     manifest = parse_manifest(folder)
     try:
         tokenizer = Tokenizer.load(folder / "tokenizer.json")
-    except (OSError, ValueError) as error:
+    except Exception as error:  # the tokenizers library raises nothing more precise
         raise ArtifactError(f"{folder / 'tokenizer.json'} cannot be read: {error}") from error
     return ContractChecker(tokenizer, manifest.max_tokens)
 

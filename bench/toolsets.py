@@ -52,9 +52,10 @@ def tickets(most: int, root: Path | None = None) -> ToolSet:
     _check_unseen(f"scenario:{domain.name}")
     known, new = _split_phrasings(domain)
     seen: set[str] = set()
+    # The tests first: they are the same however many examples are learnt.
     test = _distinct(_requests(known, domain, "test"), TESTED, seen)
-    learn = _distinct(_requests(known, domain, "learn"), most, seen)
     reworded = _distinct(_requests(new, domain, "reworded"), TESTED, seen)
+    learn = _distinct(_requests(known, domain, "learn"), most, seen)
     return ToolSet(
         f"{len(domain.tools)} tools for support tickets",
         learn,

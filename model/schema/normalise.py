@@ -131,6 +131,7 @@ class _Normaliser:
         self.names: dict[tuple[str, bool], str] = {}
         self.pending: list[tuple[str, bool]] = []
         self.rebased = any(nested_ids(root))
+        self.combines = False
         self.endless: set[str] = set()
         self.excesses: list[str] = []
 
@@ -161,6 +162,12 @@ class _Normaliser:
             paths[name] = self.param + _path(self.root, reference)
             target = self.resolve(reference, self.param)
             definitions[name] = self.schema(target, paths[name], 0, independent)
+        if self.combines:
+            self.check(schema, definitions, paths)
+        return Located({**schema, "$defs": definitions}, self.param, self.root) if definitions else schema
+
+    def check(self, schema: JSONObject, definitions: dict[str, Normal], paths: dict[str, str]) -> None:
+        """What only shows when all is known: whether references come to an end, and what they and branches amount to."""
         self.endless = endless_names(definitions)
         for name in definitions:
             with self.record.noting(paths[name]):
@@ -176,7 +183,6 @@ class _Normaliser:
             for excess in self.excesses:
                 with self.record.noting(self.param):
                     raise SchemaError(f"The schema is too complex. {excess}", self.param)
-        return Located({**schema, "$defs": definitions}, self.param, self.root) if definitions else schema
 
     # One schema ------------------------------------------------------------------------------------------------------
 
@@ -247,6 +253,7 @@ class _Normaliser:
         if "$ref" in node:
             with noting("$ref"):
                 out["$ref"] = self.reference(node["$ref"], f"{path}.$ref", separate)
+        self.combines |= bool(combining)
         branches: list[Normal] = []
         for keyword in ("allOf", "anyOf", "oneOf"):
             if keyword in node:
@@ -302,6 +309,8 @@ class _Normaliser:
 
     def counts(self, node: Mapping[str, Any], least: str, most: str, path: str) -> JSONObject:
         """The two bounds of a length, checked against each other and against what can be generated at all."""
+        if least not in node and most not in node:
+            return {}
         low = high = None
         with self.record.noting(path, least):
             low = count(node, least, path)
@@ -376,6 +385,7 @@ class _Normaliser:
         """Branches of which any value satisfies exactly one of the `given`, so that they may be read as `anyOf`."""
         names = [option["required"][0] for option in given if requires_one_name(option)]
         if len(names) == len(given) == len(set(names)) and types == {"object"}:
+            self.spend_names(len(names) ** 2, path)  # each option excludes all other names
             return [
                 {"type": "object", "properties": {n: False for n in names if n != name}, "required": [name]}
                 for name in names
@@ -458,11 +468,9 @@ class _Normaliser:
                 value: Normal = {} if additional is None else additional
                 properties, patterns = self.named(node["propertyNames"], value, f"{path}.propertyNames")
                 additional = False
-        # Each takes as much work as a declared one.
         undeclared = [name for name in required if name not in properties]
         with noting("required"):
-            message = "The schema requires more than {most} names."
-            self.ledger.spend("nodes", len(undeclared), limits.MAX_NODES, f"{path}.required", message)
+            self.spend_names(len(undeclared), f"{path}.required")
         declares = "properties" in node and unevaluated is None or unevaluated is False
         if additional is None and close and declares:
             if unevaluated is None:  # "no others" in so many words is a contradiction, which the engine finds
@@ -478,6 +486,11 @@ class _Normaliser:
         if required:
             out["required"] = required
         return out | self.property_counts(node, path, out)
+
+    def spend_names(self, count: int, path: str) -> None:
+        """Names that are not declared take as much work as those that are."""
+        message = "With all of its names the schema has more than {most} properties."
+        self.ledger.spend("nodes", count, limits.MAX_NODES, path, message)
 
     def members(self, node: Mapping[str, Any], keyword: str, path: str, depth: int) -> dict[str, Normal]:
         members: Any = {}
@@ -509,7 +522,9 @@ class _Normaliser:
         """The properties and pattern properties that `propertyNames` amounts to where nothing else is declared."""
         said = constraints(names) - {"type"} if isinstance(names, Mapping) else set()
         if said == {"enum"} and isinstance(names["enum"], list):
-            return {name: value for name in names["enum"] if isinstance(name, str)}, {}
+            listed = {name: value for name in names["enum"] if isinstance(name, str)}
+            self.spend_names(len(listed), f"{path}.enum")
+            return listed, {}
         if said == {"pattern"}:
             return {}, {self.pattern(names["pattern"], f"{path}.pattern"): value}
         raise SchemaError("Only an 'enum' or a 'pattern' of property names can be enforced.", path)
@@ -560,11 +575,13 @@ class _Normaliser:
     def string_keywords(self, node: Mapping[str, Any], path: str, all_of: list[Normal]) -> JSONObject:
         """The keywords of strings; a second pattern goes to `all_of`."""
         out = self.counts(node, "minLength", "maxLength", path)
-        with self.record.noting(path, "pattern"):
-            if "pattern" in node:
+        if "pattern" in node:
+            with self.record.noting(path, "pattern"):
                 out["pattern"] = self.pattern(node["pattern"], f"{path}.pattern")
+        if "format" not in node:
+            return out
         with self.record.noting(path, "format"):
-            name = node.get("format")
+            name = node["format"]
             if name is not None and not isinstance(name, str):
                 raise SchemaError("'format' must be a string.", f"{path}.format")
             if name in UNENFORCED_FORMATS:

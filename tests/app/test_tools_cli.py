@@ -105,7 +105,7 @@ def test_the_table(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "    maximum      enforced  tightened to `maximum` 9223372036854774784",
         "",
         "order: refused",
-        "  9 of 512 tokens",
+        "  7 of 512 tokens",
         "  ! tools[1].function.parameters.properties.items.not",
         "    The keyword 'not' cannot be enforced.",
         "    List what is allowed instead, with `enum`, `anyOf` or the bounds that are meant.",

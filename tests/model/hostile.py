@@ -115,10 +115,10 @@ SCHEMAS: dict[str, tuple[Callable[[], Schema], str]] = {
     f"{N} numbers": (lambda: of_many(lambda i: {"type": "number", "minimum": i + 0.123456}, N), ""),
     f"{N} required objects": (lambda: of_many(lambda i: {}, N, required=[f"p{i}" for i in range(N)]), ""),
     "5,000 properties": (lambda: of_many(lambda i: {}, 5000), "2,000 subschemas"),
-    "5,000 required names": (lambda: obj({}, required=[f"r{i}" for i in range(5000)]), "2,000 names"),
+    "5,000 required names": (lambda: obj({}, required=[f"r{i}" for i in range(5000)]), "2,000 properties"),
     "10,000 required names of an open object": (
         lambda: obj({}, required=[f"r{i}" for i in range(10_000)], additionalProperties=True),
-        "2,000 names",
+        "2,000 properties",
     ),
     "10,000 values": (lambda: obj({"a": {"enum": [f"v{i}" for i in range(10_000)]}}), ""),
     "8,000 objects as values": (lambda: obj({"a": {"enum": [{"k": i} for i in range(8000)]}}), ""),
@@ -132,6 +132,18 @@ SCHEMAS: dict[str, tuple[Callable[[], Schema], str]] = {
     "1,900 types to choose from": (
         lambda: obj({"a": {"oneOf": [{"type": "string"}, {"const": 1}] * 950}}),
         "exclude each other",
+    ),
+    "10,000 names of properties": (
+        lambda: obj({"a": {"type": "object", "propertyNames": {"enum": [f"v{i}" for i in range(10_000)]}}}),
+        "2,000 properties",
+    ),
+    "exactly one of 900 properties": (
+        lambda: obj({"a": {"type": "object", "oneOf": [{"required": [f"v{i}"]} for i in range(900)]}}),
+        "2,000 properties",
+    ),
+    "exactly one of 40 properties": (
+        lambda: obj({"a": {"type": "object", "oneOf": [{"required": [f"v{i}"]} for i in range(40)]}}),
+        "",
     ),
     # Lengths
     "minItems of a million": (lambda: array(items=text(), minItems=10**6), "100000"),

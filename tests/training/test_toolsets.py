@@ -34,7 +34,7 @@ def test_what_is_tested_is_not_learnt(support: ToolSet) -> None:
 def test_a_smaller_experiment_has_the_first_examples_and_the_same_tests(support: ToolSet) -> None:
     smaller = tickets(100)
     assert smaller.learn == support.learn[:100]
-    assert smaller.tests["new requests"] == support.tests["new requests"]
+    assert smaller.tests == support.tests
 
 
 def test_every_request_is_of_the_domain_as_declared_with_all_of_its_tools(support: ToolSet) -> None:
