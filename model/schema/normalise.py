@@ -167,7 +167,7 @@ class _Normaliser:
         return Located({**schema, "$defs": definitions}, self.param, self.root) if definitions else schema
 
     def check(self, schema: JSONObject, definitions: dict[str, Normal], paths: dict[str, str]) -> None:
-        """What only shows when all is known: whether references come to an end, and what they and branches amount to."""
+        """What only shows when all is known: whether references end, and what they and branches amount to."""
         self.endless = endless_names(definitions)
         for name in definitions:
             with self.record.noting(paths[name]):
