@@ -20,14 +20,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
-from urllib.parse import unquote
 
 from model.errors import SchemaError
 from model.schema import limits
+from model.schema.branches import check_exclusive, closed_over_branches, one_required, only_required, tag_of
 from model.schema.graph import endless_names, finite_names
 from model.schema.keywords import (
     ARRAY,
@@ -41,17 +41,17 @@ from model.schema.keywords import (
     TYPES,
 )
 from model.schema.numbers import constant, number_keywords, significant
-from model.schema.patterns import FORMATS, UNENFORCED_FORMATS, translate
 from model.schema.proofs import Prover
-from model.schema.reading import any_name, constraints, count, nested_ids, options, requires_one_name
+from model.schema.reading import any_name, constraints, options
 from model.schema.record import Enough, Located, Noting, Record, Refusal, Visit
+from model.schema.references import References
+from model.schema.strings import counts, pattern, string_keywords
 
 JSONObject = dict[str, Any]
 Normal = JSONObject | Literal[False]
 """A normalised schema: an object, or False for "no value"."""
 
 _IMPLIED_TYPES = ((OBJECT, "object"), (ARRAY, "array"), (STRING, "string"), (NUMBER, "number"))
-_MAX_CHAIN = 32  # of references to references that a proof follows
 
 
 @dataclass(frozen=True)
@@ -127,10 +127,10 @@ class _Normaliser:
         self.param = param
         self.record = record
         self.ledger = limits.Ledger()
-        self.prover = Prover(self.dereferenced)
+        self.references = References(root)
+        self.prover = Prover(self.references.dereferenced)
         self.names: dict[tuple[str, bool], str] = {}
         self.pending: list[tuple[str, bool]] = []
-        self.rebased = any(nested_ids(root))
         self.combines = False
         self.endless: set[str] = set()
         self.excesses: list[str] = []
@@ -145,7 +145,7 @@ class _Normaliser:
         types = root.get("type", "object")
         if types not in ("object", "any") and not (isinstance(types, list) and "object" in types):
             with self.record.noting(self.param, "type"):
-                message = f"The arguments of a tool are an object, not {json.dumps(types)}."
+                message = f"The arguments of a tool are an object, not {json.dumps(types)[:60]}."
                 raise SchemaError(message, f"{self.param}.type")
         if not any(key in root for key in (*COMBINING, *LITERAL, *OPENING, "additionalProperties")):
             root.setdefault("properties", {})
@@ -159,8 +159,8 @@ class _Normaliser:
         while self.pending:
             reference, independent = self.pending.pop()
             name = self.names[reference, independent]
-            paths[name] = self.param + _path(self.root, reference)
-            target = self.resolve(reference, self.param)
+            paths[name] = self.param + self.references.path(reference)
+            target = self.references.resolve(reference, self.param)
             definitions[name] = self.schema(target, paths[name], 0, independent)
         if self.combines:
             self.check(schema, definitions, paths)
@@ -224,7 +224,7 @@ class _Normaliser:
             independent and len(combining) == 1 and "allOf" not in node and constraining <= {combining[0], "type"}
         )
         if independent and combining and not separate:
-            node = self.closed_over_branches(node, path)
+            node = closed_over_branches(node, path, self.references, self.record)
 
         out: JSONObject = Located({}, path, declared)
         all_of: list[Normal] = []
@@ -240,7 +240,8 @@ class _Normaliser:
         if "array" in may_be:
             out |= self.array_keywords(node, path, depth)
         if "string" in may_be:
-            out |= self.string_keywords(node, path, all_of)
+            of_strings, all_of = string_keywords(node, path, self.record, self.ledger)
+            out |= of_strings
         if may_be & {"integer", "number"}:
             number = number_keywords(node, path, may_be, alone, noting)
             if "multipleOf" in number:
@@ -292,7 +293,7 @@ class _Normaliser:
             return None
         types = [given] if isinstance(given, str) else given
         if not isinstance(types, list) or any(name not in TYPES for name in types):
-            raise SchemaError(f"{json.dumps(given)} is not a JSON Schema type.", f"{path}.type")
+            raise SchemaError(f"{json.dumps(given)[:60]} is not a JSON Schema type.", f"{path}.type")
         if not types:
             raise SchemaError("No type is allowed, so no value is.", f"{path}.type")
         return list(dict.fromkeys(types + (["null"] if node.get("nullable") is True else [])))
@@ -307,71 +308,14 @@ class _Normaliser:
         values = constant(value, path)
         return list({json.dumps(item, sort_keys=True): item for item in values}.values())
 
-    def counts(self, node: Mapping[str, Any], least: str, most: str, path: str) -> JSONObject:
-        """The two bounds of a length, checked against each other and against what can be generated at all."""
-        if least not in node and most not in node:
-            return {}
-        low = high = None
-        with self.record.noting(path, least):
-            low = count(node, least, path)
-        with self.record.noting(path, most):
-            high = count(node, most, path)
-        with self.record.noting(path, least):
-            if low is not None and high is not None and low > high:
-                raise SchemaError(f"{least!r} exceeds {most!r}, so no value is allowed.", f"{path}.{least}")
-            if low is not None and low > limits.MAX_COUNT:
-                message = f"{least!r} exceeds {limits.MAX_COUNT}, more than can be generated."
-                raise SchemaError(message, f"{path}.{least}")
-        out: JSONObject = {}
-        if low:
-            out[least] = low
-        if high is not None:
-            out[most] = min(high, limits.MAX_COUNT)
-        return out
-
     # References and combinations -------------------------------------------------------------------------------------
 
     def reference(self, reference: Any, path: str, independent: bool) -> str:
-        if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
-            raise SchemaError("Only references inside the schema ('#/…') can be followed.", path)
-        if self.rebased:
-            raise SchemaError("References in a schema with a nested '$id' cannot be followed.", path)
-        self.resolve(reference, path)
-        key = (reference, independent)
+        key = self.references.check(reference, path), independent
         if key not in self.names:
             self.names[key] = f"d{len(self.names)}"
             self.pending.append(key)
         return f"#/$defs/{self.names[key]}"
-
-    def resolve(self, reference: str, path: str) -> Any:
-        target: Any = self.root
-        for part in _parts(reference):
-            if isinstance(target, Mapping) and part in target:
-                target = target[part]
-            elif isinstance(target, list) and part.isdecimal() and int(part) < len(target):
-                target = target[int(part)]
-            else:
-                raise SchemaError(f"The reference {reference!r} points nowhere.", path)
-        return target
-
-    def dereferenced(self, node: Any) -> Any:
-        """`node`, or what it stands for when it is nothing but a reference."""
-        for _ in range(_MAX_CHAIN):
-            if not isinstance(node, Mapping) or constraints(node) != {"$ref"}:
-                break
-            target = self.target(node)
-            if target is None:
-                break
-            node = target
-        return node
-
-    def target(self, node: Mapping[str, Any]) -> Any:
-        """What the `$ref` of `node` leads to; None where it cannot be followed, which `reference` refuses."""
-        reference = node.get("$ref")
-        if isinstance(reference, str) and reference.startswith("#"):
-            with contextlib.suppress(SchemaError):
-                return self.resolve(reference, self.param)
-        return None
 
     def one_of(
         self,
@@ -383,67 +327,14 @@ class _Normaliser:
         path: str,
     ) -> list[Normal]:
         """Branches of which any value satisfies exactly one of the `given`, so that they may be read as `anyOf`."""
-        names = [option["required"][0] for option in given if requires_one_name(option)]
-        if len(names) == len(given) == len(set(names)) and types == {"object"}:
+        if names := only_required(given, types):
             self.spend_names(len(names) ** 2, path)  # each option excludes all other names
-            return [
-                {"type": "object", "properties": {n: False for n in names if n != name}, "required": [name]}
-                for name in names
-            ]
-        discriminator = node.get("discriminator")
-        tag = discriminator.get("propertyName") if isinstance(discriminator, Mapping) else None
-        tag = tag if isinstance(tag, str) else None
-        if pair := self.prover.not_exclusive(given, types, closed, tag):
-            if self.prover.exhausted:
-                raise SchemaError("The options of 'oneOf' are too many to prove that they exclude each other.", path)
-            message = f"Options {pair[0]} and {pair[1]} may both hold; those of 'oneOf' must exclude each other."
-            raise SchemaError(f"{message} ('anyOf' has no such need.)", path)
+            return [*one_required(names)]
+        tag = tag_of(node)
+        check_exclusive(given, types, closed, tag, self.prover, path)
         if tag is None:
             return branches
         return [{"allOf": [branch, {"type": "object", "required": [tag]}]} for branch in branches]
-
-    def closed_over_branches(self, node: Mapping[str, Any], path: str) -> Mapping[str, Any]:
-        """`node` with the properties that its branches declare, and closed, unless a branch speaks of others itself."""
-        members = list(self.in_place(node))
-        speaks = any(key in member for member, _ in members for key in ("additionalProperties", *OPENING))
-        speaks |= any("unevaluatedProperties" in member for member, _ in members[1:])
-        unevaluated = node.get("unevaluatedProperties")
-        with self.record.noting(path, "unevaluatedProperties"):
-            if unevaluated is False and (speaks or any(in_alternative for _, in_alternative in members)):
-                raise SchemaError("This 'unevaluatedProperties' cannot be enforced.", f"{path}.unevaluatedProperties")
-        if speaks or unevaluated is True or not any("properties" in member for member, _ in members):
-            return node
-        properties: JSONObject = {}
-        for member, _ in members:
-            for keyword in ("properties",) if unevaluated is False else ("properties", "required"):
-                names = member.get(keyword)
-                names = names if isinstance(names, Mapping | list) else ()
-                properties.update((name, True) for name in names if isinstance(name, str))
-        own = node.get("properties")
-        if isinstance(own, Mapping):
-            properties.update(own)
-        return {**node, "properties": properties, "additionalProperties": False}
-
-    def in_place(self, node: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], bool]]:
-        """`node` first, then every schema that applies to the same value, and whether it is one of alternatives.
-
-        Each comes once, however often it is referred to: by the path over which it is met first.
-        """
-        seen: set[tuple[int, bool]] = set()
-        waiting: list[tuple[Any, bool]] = [(node, False)]
-        while waiting:
-            member, in_alternative = waiting.pop()
-            if not isinstance(member, Mapping) or (id(member), in_alternative) in seen:
-                continue
-            seen.add((id(member), in_alternative))
-            yield member, in_alternative
-            below: list[tuple[Any, bool]] = [(self.target(member), in_alternative)]
-            for keyword in ("allOf", "anyOf", "oneOf"):
-                given = member.get(keyword)
-                below += [
-                    (part, in_alternative or keyword != "allOf") for part in (given if isinstance(given, list) else ())
-                ]
-            waiting += reversed(below)
 
     # Objects ---------------------------------------------------------------------------------------------------------
 
@@ -505,10 +396,10 @@ class _Normaliser:
     def pattern_members(self, node: Mapping[str, Any], path: str, depth: int) -> dict[str, Normal]:
         out: dict[str, Normal] = {}
         members = self.members(node, "patternProperties", path, depth)
-        for pattern, schema in members.items():
-            place = f"{path}.patternProperties.{pattern}"
+        for expression, schema in members.items():
+            place = f"{path}.patternProperties.{expression}"
             with self.record.noting(path, "patternProperties"):
-                translated = self.pattern(pattern, place)
+                translated = pattern(expression, place, self.ledger)
                 if translated in out:
                     raise SchemaError("Two of these patterns say the same, and must be disjoint.", place)
                 out[translated] = schema
@@ -526,25 +417,25 @@ class _Normaliser:
             self.spend_names(len(listed), f"{path}.enum")
             return listed, {}
         if said == {"pattern"}:
-            return {}, {self.pattern(names["pattern"], f"{path}.pattern"): value}
+            return {}, {pattern(names["pattern"], f"{path}.pattern", self.ledger): value}
         raise SchemaError("Only an 'enum' or a 'pattern' of property names can be enforced.", path)
 
     def property_counts(self, node: Mapping[str, Any], path: str, out: JSONObject) -> JSONObject:
-        counts = self.counts(node, "minProperties", "maxProperties", path)
+        bounds = counts(node, "minProperties", "maxProperties", path, self.record)
         closed = out.get("additionalProperties") is False and "patternProperties" not in out
-        least, required = counts.get("minProperties", 0), len(out.get("required", ()))
+        least, required = bounds.get("minProperties", 0), len(out.get("required", ()))
         with self.record.noting(path, "minProperties"):
             if least <= required:
-                counts.pop("minProperties", None)
+                bounds.pop("minProperties", None)
             elif not closed and least > required + 1:
                 raise SchemaError("More than one undeclared property cannot be counted.", f"{path}.minProperties")
             else:
                 message = "It is beside too many optional properties; name those that are needed in 'required'."
                 optional = len(out.get("properties", ())) - required
                 self.ledger.spend("one of many", optional**2, limits.MAX_ONE_OF_MANY, f"{path}.minProperties", message)
-        if closed and counts.get("maxProperties", 0) >= len(out.get("properties", ())):
-            counts.pop("maxProperties", None)
-        return counts
+        if closed and bounds.get("maxProperties", 0) >= len(out.get("properties", ())):
+            bounds.pop("maxProperties", None)
+        return bounds
 
     # Arrays and strings ----------------------------------------------------------------------------------------------
 
@@ -565,48 +456,12 @@ class _Normaliser:
             ]
         if others is not None:
             out["items"] = self.schema(others, f"{path}.{others_name}", depth + 1, True)
-        out |= self.counts(node, "minItems", "maxItems", path)
+        out |= counts(node, "minItems", "maxItems", path, self.record)
         most = min(out.get("maxItems", limits.MAX_COUNT), len(first) if out.get("items") is False else limits.MAX_COUNT)
         with self.record.noting(path, "uniqueItems"):
             if node.get("uniqueItems", False) is not False and most > 1:
                 raise SchemaError("'uniqueItems' cannot be enforced.", f"{path}.uniqueItems")
         return out
-
-    def string_keywords(self, node: Mapping[str, Any], path: str, all_of: list[Normal]) -> JSONObject:
-        """The keywords of strings; a second pattern goes to `all_of`."""
-        out = self.counts(node, "minLength", "maxLength", path)
-        if "pattern" in node:
-            with self.record.noting(path, "pattern"):
-                out["pattern"] = self.pattern(node["pattern"], f"{path}.pattern")
-        if "format" not in node:
-            return out
-        with self.record.noting(path, "format"):
-            name = node["format"]
-            if name is not None and not isinstance(name, str):
-                raise SchemaError("'format' must be a string.", f"{path}.format")
-            if name in UNENFORCED_FORMATS:
-                raise SchemaError(f"The format {name!r} cannot be enforced.", f"{path}.format")
-            if name in FORMATS:
-                expression = FORMATS[name]
-                if expression is None:
-                    out["format"] = name
-                elif "pattern" in out:
-                    all_of.append({"pattern": expression})
-                else:
-                    out["pattern"] = expression
-        return out
-
-    def pattern(self, pattern: Any, path: str) -> str:
-        if not isinstance(pattern, str):
-            raise SchemaError("A pattern must be a string.", path)
-        try:
-            translated = translate(pattern)
-        except ValueError as error:
-            shown = pattern if len(pattern) <= 60 else f"{pattern[:57]}..."
-            raise SchemaError(f"The pattern {shown!r} cannot be enforced: {error}.", path) from error
-        message = "The patterns of the schema have more than {most} characters."
-        self.ledger.spend("characters", len(pattern), limits.MAX_PATTERN_CHARACTERS, path, message)
-        return translated
 
 
 def _names(required: Any, path: str) -> list[str]:
@@ -614,17 +469,3 @@ def _names(required: Any, path: str) -> list[str]:
     if not isinstance(required, list) or any(not isinstance(name, str) for name in required):
         raise SchemaError("'required' must be an array of property names.", path)
     return list(dict.fromkeys(required))
-
-
-def _path(root: Any, reference: str) -> str:
-    """Where a reference that can be followed leads to, in the notation of errors."""
-    path = ""
-    for part in _parts(reference):
-        path += f"[{part}]" if isinstance(root, list) else f".{part}"
-        root = root[int(part) if isinstance(root, list) else part]
-    return path
-
-
-def _parts(reference: str) -> list[str]:
-    """The steps of a JSON pointer in a URI fragment."""
-    return [part.replace("~1", "/").replace("~0", "~") for part in unquote(reference[1:]).split("/")[1:]]
