@@ -198,6 +198,8 @@ def plot(path: Path, found: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     ticks = sorted({0, *(p["examples"] for points in found.values() for p in points)})
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
+    axes.tick_params(axis="x", labelsize=7)
+    axes.set_xlim(-30, 1.2 * ticks[-1])
     axes.set_ylim(0, 100)
     axes.set_xlabel("examples of the user's tools")
     axes.set_ylabel("whole answer right (%)")
