@@ -252,8 +252,18 @@ class _Search:
         if id(part) in self._left_out:
             return {}
         if isinstance(part, Mapping):
-            return {key: self._kept(value) for key, value in part.items()}
+            kept = {key: self._kept(value) for key, value in part.items()}
+            if "anyOf" in part:
+                # Beside an option that admits any value the engine would not look at the others.
+                others = [self._kept(option) for option in part["anyOf"] if not self._is_left_out(option)]
+                kept["anyOf"] = others or [{}]
+            return kept
         return [self._kept(value) for value in part] if isinstance(part, list) else part
+
+    def _is_left_out(self, part: Any) -> bool:
+        if isinstance(part, Mapping) and part.keys() == {"$ref"}:
+            part = self._definitions.get(target(part))
+        return id(part) in self._left_out
 
     def _below(self, part: Mapping[str, Any], inside: set[str]) -> Iterator[Mapping[str, Any]]:
         """The subschemas directly below `part` that are still in it."""

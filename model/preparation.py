@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,9 @@ from model.session import Encoding, Session
 from model.tokenizer import Tokenizer
 from model.types import GenerationRequest, Message, Tool
 
+# For one request. A tool takes milliseconds, and none more than a second or two; but a megabyte of tools made to be
+# slow would keep a thread for minutes.
+MAX_COMPILE_SECONDS = 10.0
 ENCODE_TOGETHER = 16  # texts per encoder run; sorted by length first, so that little is padding
 TOKENS_TOGETHER = 2048  # of them, padding included: 16 texts of 512 would take half a gigabyte for a moment
 
@@ -113,7 +117,13 @@ class Preparer:
         """Encode and compile tools; all errors name the place of the tool at fault."""
         prompts: list[Prompt] = []
         grammars = []
+        until = time.monotonic() + MAX_COMPILE_SECONDS
         for declared in missing:
+            if time.monotonic() > until:
+                message = (
+                    f"What is declared before takes more than {MAX_COMPILE_SECONDS:g} s to compile; send fewer tools."
+                )
+                raise RequestError(message, declared.param)
             grammars.append(self._compile(declared))
             prompt = encode_tool(declared.tool, self._tokenizer)
             self._check_length(len(prompt.ids), f"{declared.title} needs", declared.param)

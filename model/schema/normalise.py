@@ -40,7 +40,7 @@ from model.schema.keywords import (
     STRING,
     TYPES,
 )
-from model.schema.numbers import constant, number_keywords, significant
+from model.schema.numbers import constant, number_keywords, significant, unwritten
 from model.schema.proofs import Prover
 from model.schema.reading import any_name, constraints, options
 from model.schema.record import Enough, Located, Noting, Record, Refusal, Visit
@@ -273,6 +273,9 @@ class _Normaliser:
                 out["anyOf"] = branches
         elif all_of:
             out["allOf"] = all_of
+        elif alone and "number" in may_be and not any(key in node for key in LITERAL):
+            if values := unwritten(out):
+                return {"anyOf": [out, {"enum": values}]}
         return out
 
     def count_remainders(self, multiple: int | float, path: str, noting: Callable[[str], Noting]) -> None:
@@ -356,7 +359,8 @@ class _Normaliser:
             if "propertyNames" in node and not any_name(node["propertyNames"]):
                 if properties or patterns:
                     raise SchemaError("'propertyNames' beside properties cannot be enforced.", f"{path}.propertyNames")
-                value: Normal = {} if additional is None else additional
+                # Naming a property does not evaluate it.
+                value: Normal = additional if additional is not None else False if unevaluated is False else {}
                 properties, patterns = self.named(node["propertyNames"], value, f"{path}.propertyNames")
                 additional = False
         undeclared = [name for name in required if name not in properties]

@@ -2,7 +2,8 @@
 
 It reads bounds as doubles, fractions correctly to 15 digits and 22 places, and prints doubles in their shortest form.
 It keeps integers in 64 bits, steps over an excluded integer by adding 1.0, and admits an excluded integer where the
-other bound is less than 1 away.
+other bound is less than 1 away. It writes as many digits as anybody likes: what is just below an excluded bound may
+become the bound itself when a client reads it as a double. So fractions have no excluded bounds here.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from model.errors import SchemaError
 from model.schema.record import Noting
 
 MAX_MULTIPLE = 10_000
+MAX_UNWRITTEN = 1_000
 MAX_BOUND = 2.0**63 - 1024  # the largest double below 2**63
 EXACT = 2**53
 DIGITS = 15
@@ -51,12 +53,11 @@ def number_keywords(
             raise SchemaError(f"No number is at least {low} and at most {high}.", f"{path}.{keyword}")
     for keyword, excluding, sign in _SIDES:
         limit = out.get(excluding)
-        if limit is None or not float(limit).is_integer():
+        if limit is None or integers and not (float(limit).is_integer() and abs(limit) >= EXACT):
             continue
-        if abs(limit) >= EXACT or not integers and (not alone or high - low < 1):
-            del out[excluding]
-            included = _next_inward(limit, sign, integers)
-            out[keyword] = (min if sign > 0 else max)(out.get(keyword, included), included)
+        del out[excluding]
+        included = _next_inward(limit, sign, integers)
+        out[keyword] = (min if sign > 0 else max)(out.get(keyword, included), included)
     if "multipleOf" in node:
         with noting("multipleOf"):
             out["multipleOf"] = _multiple(node["multipleOf"], f"{path}.multipleOf")
@@ -68,7 +69,44 @@ def number_keywords(
                 raise SchemaError(
                     "A fractional 'multipleOf' in so narrow a range cannot be enforced.", f"{path}.multipleOf"
                 )
+            if out["multipleOf"] % 1:
+                _keep_to_digits(out)
     return out
+
+
+def unwritten(keywords: Mapping[str, Any]) -> list[float]:
+    """Values that satisfy the numeric keywords, but that the engine would not write; to be added as constants.
+
+    Those whose text is the beginning of a bound's, as 1.4 is of 1.49. (It does write 1.40.) And, between bounds, those
+    multiples between -1 and 0 that it wants to write with a zero at the end, as it does multiples of 0.25.
+    """
+    values: list[Decimal] = []
+    for keyword, _, sign in _SIDES:
+        bound = keywords.get(keyword)
+        if bound is None or sign * bound <= 0:  # then the shorter ones lie beyond it
+            continue
+        whole, _, fraction = f"{Decimal(repr(bound)):f}".partition(".")
+        values += [Decimal(f"{whole}.{fraction[:length]}") for length in range(1, len(fraction))]
+    multiple = Decimal(repr(keywords["multipleOf"])) if "multipleOf" in keywords else None
+    if multiple is not None and multiple % 1:
+        places = -_exponent(multiple.normalize()) - 1
+        step = Decimal(1).scaleb(-places)
+        values += [-step * count for count in range(1, min(10**places, MAX_UNWRITTEN))]
+    low, high = keywords.get("minimum", -math.inf), keywords.get("maximum", math.inf)
+    return [
+        float(value)
+        for value in dict.fromkeys(values)
+        if low <= value <= high and value % 1 and not (multiple and value % multiple)
+    ]
+
+
+def _keep_to_digits(out: dict[str, Any]) -> None:
+    """Bound the multiples of a fraction: one of more digits than a double holds is none any more when it is read."""
+    most = 10 ** (DIGITS + _exponent(Decimal(repr(out["multipleOf"])).normalize()))
+    if max(out.get("minimum", -math.inf), out.get("exclusiveMinimum", -math.inf)) < -most:
+        out["minimum"] = -most
+    if min(out.get("maximum", math.inf), out.get("exclusiveMaximum", math.inf)) > most:
+        out["maximum"] = most
 
 
 def _inward(value: Any, sign: int, integers: bool, path: str) -> int | float:

@@ -7,16 +7,21 @@ narrow=True)` and `writable` state; each makes the grammar narrower than the sch
 * An object that declares properties and says nothing of others has no others (`model.schema.normalise` says why).
 * A schema without `type` that has keywords of one type means that type.
 * Control characters, but for \\b \\f \\n \\r \\t, are not written: without \\u a character has one spelling.
-* Numbers beyond 2^63 are not written where a bound is set, nor decimals of more than 15 digits.
+* Numbers beyond 2^63 are not written where a bound is set, nor constants of more than 15 digits. Clients read numbers
+  as doubles: so what is nearer to an excluded bound than 15 digits tell apart is not written, nor multiples of
+  fractions of more digits.
 * Property order is the grammar's: a value counts as writable if it is so in some order.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import random
 import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
@@ -26,6 +31,7 @@ from jsonschema.validators import extend
 from model.grammar import Grammar, GrammarCompiler
 from model.schema import normalise
 from model.schema.keywords import ARRAY, COMBINING, LITERAL, MODIFIERS, NUMBER, OBJECT, STRING
+from tests.model.sampling import sample
 from tests.model.tiny_tokenizer import TinyTokenizer
 
 # The grammar's side --------------------------------------------------------------------------------------------------
@@ -39,12 +45,19 @@ class Writer:
 
     def __init__(self, schema: Any, definitions: Any, compiler: GrammarCompiler, tokenizer: TinyTokenizer) -> None:
         self._grammar: Grammar = compiler.compile(normalise(arguments(schema, definitions), "p"))
-        self._encode = tokenizer.encode
+        self._tokenizer = tokenizer
+        # Multiples of 0.25, say, are all written with two decimals.
+        self._zeros = 2 if "multipleOf" in dumps([schema, definitions]) else 0
 
     def can_write(self, value: Any) -> bool:
         """Whether some spelling of the value is in the grammar, and complete."""
         start = self._grammar.matcher()._engine  # the engine can be copied in the middle, a matcher cannot
         return any(state.is_accepting() for state in self._write(start, {"v": value}))
+
+    def written(self, rng: random.Random) -> list[Any]:
+        """A value that the grammar writes, by chance; none where that has no end."""
+        text = sample(self._grammar, self._tokenizer, rng)
+        return [] if text is None else [json.loads(text)["v"]]
 
     def _write(self, state: Any, value: Any) -> Iterator[Any]:
         """The states after the value, one for each spelling that the grammar follows."""
@@ -53,7 +66,7 @@ class Writer:
         elif isinstance(value, list):
             yield from self._write_items(self._after(state, "["), value, "")
         else:
-            for text in spellings(value):
+            for text in spellings(value, self._zeros):
                 if after := self._after(state, text):
                     yield after
 
@@ -82,7 +95,7 @@ class Writer:
     def _after(self, state: Any, text: str) -> Any:
         """The state after the text, None if the grammar refuses it."""
         after = state.deep_copy()
-        after.consume_tokens(self._encode(text))
+        after.consume_tokens(self._tokenizer.encode(text))
         return None if after.is_error() else after
 
 
@@ -95,25 +108,26 @@ def dumps(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def spellings(value: Any) -> list[str]:
-    """The texts of a scalar; a number has several that mean the same."""
+def spellings(value: Any, zeros: int = 0) -> list[str]:
+    """The texts of a scalar; a number has several that mean the same, with up to so many `zeros` at its end."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return [dumps(value)]
     exact = Decimal(repr(value))
-    whole = exact == exact.to_integral_value()
-    fixed = f"{exact:f}"
-    texts = [dumps(value), fixed, *([str(int(exact))] if whole else [])]
-    if not whole:  # multiples of 0.25 are all written with two decimals
-        texts += [f"{fixed}0", f"{fixed}00"]
-    return list(dict.fromkeys(texts))
+    if exact == exact.to_integral_value():
+        return list(dict.fromkeys([dumps(value), f"{exact:f}", str(int(exact))]))
+    return list(dict.fromkeys([dumps(value), *(f"{exact:f}{'0' * count}" for count in range(zeros + 1))]))
 
 
 # The truth -----------------------------------------------------------------------------------------------------------
 
 
 def _exact_multiple(validator: Any, divisor: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-    """In decimals: as doubles, 0.3 is no multiple of 0.1."""
-    if validator.is_type(instance, "number") and Decimal(repr(instance)) % Decimal(repr(divisor)):
+    """As it is written: as doubles, 0.3 is no multiple of 0.1."""
+    if (
+        not validator.is_type(instance, "number") or isinstance(instance, float) and math.isinf(instance)
+    ):  # 1e999, which has no fraction
+        return
+    if Fraction(repr(instance)) % Fraction(repr(divisor)):
         yield ValidationError(f"{instance!r} is not a multiple of {divisor!r}")
 
 
@@ -226,9 +240,11 @@ def _closed(schema: Any, alone: bool) -> Any:
         if key in schema:
             out[key] = [_closed(part, separate) for part in schema[key]]
     members = list(_in_place(schema))
-    speaks = {"additionalProperties", "propertyNames", "unevaluatedProperties"}
+    speaks = {"additionalProperties", "unevaluatedProperties"}
     if combining:
-        speaks.add("patternProperties")
+        speaks |= {"patternProperties", "propertyNames"}
+    elif schema.get("propertyNames", {"type": "string"}) != {"type": "string"}:
+        speaks.add("propertyNames")
     if (
         alone
         and not separate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -130,20 +131,24 @@ KEYWORDS: dict[str, st.SearchStrategy[Any]] = {
     ),
     "discriminator": s.tagged(INNER).map(lambda node: {**node, "discriminator": {"propertyName": "kind"}}),
 }
-ELSEWHERE = {"format"}  # test_formats.py
+ELSEWHERE = {"format"}  # test_schema_formats.py
 
 
 def test_every_enforced_keyword_is_covered() -> None:
     assert KEYWORDS.keys() | ELSEWHERE == ENFORCED.keys()
 
 
-def check(schema: Any, defs: Any, writer: Writer, value: Any) -> None:
-    """The grammar and the validator agree about a value."""
-    written = writer.can_write(value)
-    if written:
-        assert valid(schema, defs, value), "invalid, but the grammar writes it"
-    elif writable(value):
-        assert not valid(schema, defs, value, narrow=True), "valid, but the grammar cannot write it"
+def check(schema: Any, defs: Any, writer: Writer, data: st.DataObject) -> None:
+    """The grammar and the validator agree about values that are likely, and about some that the grammar writes."""
+    for _ in range(VALUES_EACH):
+        value = data.draw(s.instances(schema, defs), "value")
+        if writer.can_write(value):
+            assert valid(schema, defs, value), "invalid, but the grammar can write it"
+        elif writable(value):
+            assert not valid(schema, defs, value, narrow=True), "valid, but the grammar cannot write it"
+    rng = random.Random(data.draw(st.integers(0, 1000), "seed"))
+    for value in [*writer.written(rng), *writer.written(rng)]:
+        assert valid(schema, defs, value), f"invalid, but the grammar writes {value!r}"
 
 
 @pytest.mark.parametrize("keyword", KEYWORDS)
@@ -154,12 +159,12 @@ def test_keyword(keyword: str, data: st.DataObject, compiler: GrammarCompiler, t
     try:
         writer = Writer(schema, defs, compiler, tiny_tokenizer)
     except SchemaError as error:
-        # Nothing to enforce: no integer lies between 0 and 1.
+        # No value at all, as with an integer between 0 and 1.
         assert "Unsatisfiable" in error.message
-        assume(not any(valid(schema, defs, value) for value in data.draw(st.lists(s.instances(schema, defs)))))
+        for value in data.draw(st.lists(s.instances(schema, defs), max_size=VALUES_EACH), "values"):
+            assert not valid(schema, defs, value), "valid, but refused as unsatisfiable"
         return
-    for _ in range(VALUES_EACH):
-        check(schema, defs, writer, data.draw(s.instances(schema, defs), "value"))
+    check(schema, defs, writer, data)
 
 
 @settings(STEADY, max_examples=400)
@@ -170,8 +175,7 @@ def test_combined(data: st.DataObject, compiler: GrammarCompiler, tiny_tokenizer
         writer = Writer(schema, defs, compiler, tiny_tokenizer)
     except SchemaError:
         assume(False)
-    for _ in range(VALUES_EACH):
-        check(schema, defs, writer, data.draw(s.instances(schema, defs), "value"))
+    check(schema, defs, writer, data)
 
 
 # Written by hand -----------------------------------------------------------------------------------------------------

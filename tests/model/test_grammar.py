@@ -92,6 +92,11 @@ TAGGED = [
         ({"type": "integer", "exclusiveMinimum": 5, "exclusiveMaximum": 7}, ["6"], ["5", "7"]),
         ({"type": "number", "minimum": 0.25, "maximum": 1}, ["0.25", "0.5", "1", "1.0"], ["0.2", "1.01", "0", "1e0"]),
         ({"type": "number", "exclusiveMinimum": 0, "maximum": 0.5}, ["0.001", "0.5"], ["0", "0.0", "0.51"]),
+        # What is read as a double must still be below the bound, or a multiple.
+        ({"type": "number", "exclusiveMaximum": 1}, ["0.9", "0.9999999999999"], ["0.99999999999999999999", "1"]),
+        ({"type": "number", "minimum": -0.95, "maximum": 99.99}, ["99.9", "-0.9", "99.90"], ["99.991", "-0.96"]),
+        ({"type": "number", "multipleOf": 0.25, "minimum": -3}, ["-0.5", "-1.50", "0.50", "-0.75"], ["-0.4", "-3.25"]),
+        ({"type": "number", "multipleOf": 1.5}, ["99999999999999"], ["56047653648281410000000000000000000000001.5"]),
         ({"type": "integer", "multipleOf": 15}, ["0", "45", "-30"], ["5", "50"]),
         ({"type": "number", "multipleOf": 0.01}, ["12.5", "12.50", "3"], ["0.005"]),
         ({"type": "array"}, ["[]", '[1,"a",[null]]'], ["[1 ,2]", "{}"]),
@@ -284,6 +289,48 @@ def test_what_the_engine_refuses_is_named(schema: Any, place: str, compiler: Gra
     with pytest.raises(SchemaError) as caught:
         compiler.compile(normalise(parameters, "tools[0].function.parameters"), "tools[0].function.parameters")
     assert caught.value.param == f"tools[0].function.parameters{place}"
+
+
+def test_all_that_the_engine_refuses_is_named(compiler: GrammarCompiler) -> None:
+    wrong = {"type": "string", "pattern": "a^"}
+    parameters = {
+        "type": "object",
+        "properties": {
+            "a": wrong,
+            "fine": {"type": "array", "items": {"$ref": "#/$defs/fine"}},
+            "b": {"type": "array", "items": {"anyOf": [wrong, {"type": "null"}, {"type": "array", "items": wrong}]}},
+            "c": {"$ref": "#/$defs/c"},
+            "d": {"type": "object", "properties": {"x": {}}, "minProperties": 1, "additionalProperties": True},
+        },
+        "$defs": {
+            "fine": {"type": "object", "properties": {"next": {"$ref": "#/$defs/fine"}}},
+            "c": {"type": "object", "properties": {"c": {"$ref": "#/$defs/c"}, "y": wrong}},
+        },
+    }
+    inspection = compiler.inspect(normalise(parameters, "p"), "p")
+    assert inspection.grammar is None and inspection.complete
+    assert [fault.param for fault in inspection.faults] == [
+        "p.properties.a.pattern",
+        "p.properties.b.items.anyOf[0].pattern",
+        "p.properties.b.items.anyOf[2].items.pattern",
+        "p.$defs.c.properties.y.pattern",
+        "p.properties.d.minProperties",
+    ]
+    with pytest.raises(SchemaError) as caught:
+        compiler.compile(normalise(parameters, "p"), "p")
+    assert (caught.value.param, caught.value.message) == (inspection.faults[0].param, inspection.faults[0].message)
+
+
+def test_the_search_for_faults_ends(compiler: GrammarCompiler, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.grammar.MAX_SEARCH_STEPS", 10)
+    wrong = {f"p{i}": {"type": "string", "pattern": "a^"} for i in range(30)}
+    inspection = compiler.inspect(normalise({"properties": wrong}, "p"), "p")
+    assert not inspection.complete and 0 < len(inspection.faults) < 30
+
+
+def test_what_is_fine_has_no_faults(compiler: GrammarCompiler) -> None:
+    inspection = compiler.inspect(normalise(WEATHER, "p"), "p")
+    assert inspection.grammar is not None and inspection.complete and inspection.faults == ()
 
 
 def test_without_a_path_the_error_has_the_relative_one(compiler: GrammarCompiler) -> None:

@@ -63,12 +63,31 @@ def test_no_more_than_python_finds(pattern: str, compiler: GrammarCompiler, stri
     [
         *(r"(?=a)", r"(?!a)", r"(?<=a)b", r"(?i)a", r"(a)\1", r"(?P=n)", r"\ba", r"\B", r"a*+", r"a{2}{3}", r"a**"),
         *(r"a{,3}", r"[]a]", r"[^]", r"[a", r"(a", r"a)", r"*a", r"\A", r"\Z", r"\cA", "\\", r"\ud800", r"^*"),
-        *(r"[a-\d]", r"\0", "\0", r"\u{61}"),
+        *(r"[a-\d]", r"\0", "\0", r"\u{61}", "a" * 4001, "(" * 33 + "a" + ")" * 33),
     ],
 )
 def test_what_dialects_read_differently_is_refused(pattern: str) -> None:
     with pytest.raises(ValueError):
         translate(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern, good, bad",
+    [
+        (r"^\p{Lu}\p{L}*$", ["École", "A"], ["école", "A1", ""]),
+        (r"^[\p{L}-]+$", ["é-b"], ["1", "a b"]),
+        (r"^\P{L}$", ["1", "-"], ["a", "é"]),
+        ("(" * 32 + "a" + ")" * 32, ["bab"], ["b"]),
+        ("^" + "a" * 3998 + "$", ["a" * 3998], ["a" * 3997]),
+    ],
+)
+def test_what_python_does_not_know(
+    pattern: str, good: list[str], bad: list[str], compiler: GrammarCompiler, tiny_tokenizer: TinyTokenizer
+) -> None:
+    grammar = compiler.compile({"type": "string", "pattern": translate(pattern)})
+    encoded = {text: tiny_tokenizer.encode(json.dumps(text, ensure_ascii=False)) for text in good + bad}
+    assert [text for text in good if not admits(grammar, encoded[text])] == []
+    assert [text for text in bad if admits(grammar, encoded[text])] == []
 
 
 def test_an_anchor_in_the_middle_is_refused_by_the_engine(compiler: GrammarCompiler) -> None:

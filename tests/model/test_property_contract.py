@@ -73,3 +73,11 @@ def test_servable_is_what_the_engine_accepts(
         assert contract.refusals[0].message.split(" tokens")[0].split()[-1] in error.message
     else:
         assert contract.servable
+
+
+def test_compiling_has_a_time_limit(engine: BodkinEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    tools = tuple(Tool(f"limited_{i}", "", tool_of(["fine"])) for i in range(2))
+    monkeypatch.setattr("model.preparation.MAX_COMPILE_SECONDS", -1.0)
+    with pytest.raises(RequestError) as caught:
+        engine.prepare(GenerationRequest(user("hello"), tools, ToolChoice("required")))
+    assert caught.value.param == "tools[0]"

@@ -10,18 +10,17 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-import numpy as np
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from model.errors import SchemaError
-from model.grammar import Grammar, GrammarCompiler
+from model.grammar import GrammarCompiler
 from model.schema import normalise
+from tests.model.sampling import sample
 from tests.model.tiny_tokenizer import TinyTokenizer
 
 SCHEMAS = 200
 TEXTS_EACH = 3
-MAX_TOKENS = 600
 PATTERNS = (
     r"^\d{3}-\d{4}$",
     r"[A-Z]{2}",
@@ -124,8 +123,11 @@ class Schemas:
         self.maybe(out, "patternProperties", {r"^x_\d": self.any(depth + 1)}, 0.1)
         self.maybe(out, "minProperties", self.rng.randint(0, 2), 0.1)
         self.maybe(out, "maxProperties", self.rng.randint(2, 4), 0.1)
+        self.maybe(out, "unevaluatedProperties", self.rng.choice((True, False, False)), 0.1)
         if self.rng.random() < 0.1:
             del out["properties"]
+            names = self.rng.choice(({"enum": list(NAMES)}, {"pattern": "^[a-f]+$"}, {"type": "string"}))
+            self.maybe(out, "propertyNames", names)
         if self.rng.random() < 0.15:
             more = {"type": "object", "properties": {self.rng.choice(NAMES): self.any(depth + 1)}}
             self.maybe(more, "required", list(more["properties"]))
@@ -157,26 +159,6 @@ class Schemas:
 
     def reference(self, depth: int) -> Any:
         return {"$ref": f"#/$defs/{self.rng.choice(list(self.definitions))}"}
-
-
-def sample(grammar: Grammar, tokenizer: TinyTokenizer, rng: random.Random) -> str | None:
-    """A text of the grammar: uniform over the allowed tokens, then closing what is open; None when it never ended."""
-    quote, brace, bracket, comma, *opening = (tokenizer.encode(text)[0] for text in '"}],{[')
-    matcher, tokens = grammar.matcher(), list[int]()
-    budget = rng.randint(0, 60)
-    while not matcher.finished and len(tokens) < MAX_TOKENS:
-        step = matcher.forced()
-        if not step:
-            allowed = matcher.allowed()
-            assert not allowed[tokenizer.end]
-            closing = [brace, bracket, quote] if tokens[-1] in opening else [quote, brace, bracket, comma]
-            choices = [token for token in closing if allowed[token]][:1] if len(tokens) > budget else []
-            choices = choices or [int(token) for token in np.flatnonzero(allowed)]
-            assert choices, "a dead end"
-            step = [rng.choice(choices)]
-        matcher.accept(step)
-        tokens += step
-    return tokenizer.decode(tokens) if matcher.finished else None
 
 
 @pytest.mark.parametrize("block", range(10))

@@ -9,7 +9,8 @@ from jsonschema import Draft202012Validator
 from jsonschema_specifications import REGISTRY
 
 from model.errors import SchemaError
-from model.schema import ANNOTATIONS, ENFORCED, FORMATS, REFUSED, UNENFORCED_FORMATS, normalise
+from model.schema import ANNOTATIONS, ENFORCED, FORMATS, REFUSED, UNENFORCED_FORMATS, examine, normalise
+from model.schema.keywords import REMEDIES
 from model.schema.proofs import Prover
 
 PARAM = "tools[2].function.parameters"
@@ -136,6 +137,27 @@ def test_annotations_and_unknown_names_are_dropped() -> None:
             {"type": "number", "exclusiveMinimum": 0, "maximum": 0.5},
             {"type": "number", "minimum": 1e-14, "maximum": 0.5},
         ),
+        ({"type": "number", "exclusiveMinimum": 1.5}, {"type": "number", "minimum": 1.50000000000001}),
+        ({"type": "number", "exclusiveMaximum": -20}, {"type": "number", "maximum": -20.0000000000001}),
+        ({"type": "integer", "exclusiveMaximum": 2.5}, {"type": "integer", "exclusiveMaximum": 2.5}),
+        (
+            {"type": "number", "multipleOf": 0.25, "maximum": 8},
+            {"anyOf": [{"type": "number", "minimum": -(10**13), "maximum": 8, "multipleOf": 0.25}, {"enum": [-0.5]}]},
+        ),
+        ({"type": "number", "multipleOf": 2}, {"type": "number", "multipleOf": 2}),
+        (
+            {"type": "number", "minimum": -0.75, "maximum": 1.493},
+            {"anyOf": [{"type": "number", "minimum": -0.75, "maximum": 1.493}, {"enum": [-0.7, 1.4, 1.49]}]},
+        ),
+        (
+            {"type": "number", "minimum": 0.755, "maximum": 20.05},
+            {"type": "number", "minimum": 0.755, "maximum": 20.05},
+        ),
+        (
+            {"type": "number", "minimum": 0, "maximum": 7.75, "multipleOf": 0.25},
+            {"type": "number", "minimum": 0, "maximum": 7.75, "multipleOf": 0.25},
+        ),
+        ({"type": "integer", "maximum": 1.49}, {"type": "integer", "maximum": 1.49}),
         ({"type": "string", "minLength": 3.0}, {"type": "string", "minLength": 3}),
         ({"type": "string", "format": "phone"}, {"type": "string"}),
         ({"type": "integer", "format": "int32"}, {"type": "integer"}),
@@ -269,19 +291,114 @@ def test_refusals_name_the_place(parameters: Any, place: str) -> None:
         assert refusal(parameters).param == PARAM + place
 
 
-def test_sizes_are_limited() -> None:
-    deep: dict[str, Any] = {"type": "string"}
-    for _ in range(50):
-        deep = {"type": "array", "items": deep}
-    assert "deep" in refusal(tool(deep)).message
-    assert "subschemas" in refusal({"properties": {f"p{i}": {} for i in range(5000)}}).message
-    assert "bytes" in refusal(tool({"type": "string", "description": "x" * 200_000})).message
+def nested(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(levels):
+        schema = {"type": "array", "items": schema}
+    return schema
+
+
+# test_schema_hostile.py has more.
+@pytest.mark.parametrize(
+    "parameters, words, place",
+    [
+        (tool(nested(50)), "deep", ".properties.a" + ".items" * 32),
+        (tool(nested(200)), "deep", ""),
+        ({"properties": {f"p{i}": {} for i in range(5000)}}, "2,000 subschemas", ".properties.p1999"),
+        (tool({"type": "string", "description": "x" * 200_000}), "bytes", ""),
+        ({"properties": {}, "required": [f"p{i}" for i in range(3000)]}, "2,000 properties", ".required"),
+        (tool({"type": "string", "pattern": "a" * 5000}), "4000 characters", ".properties.a.pattern"),
+        (tool({"type": "string", "pattern": "(" * 40 + ")" * 40}), "32 deep", ".properties.a.pattern"),
+        (
+            tool({"type": "object", "patternProperties": {f"^a{i}$": {} for i in range(70)}}),
+            "2,000 pairs",
+            ".properties.a.patternProperties",
+        ),
+        ({"properties": {f"p{i}": {} for i in range(80)}, "minProperties": 1}, "too many optional", ".minProperties"),
+        (
+            {"properties": {f"p{i}": {"type": "integer", "multipleOf": 9973 - i} for i in range(3)}},
+            "20,000",
+            ".properties.p2.multipleOf",
+        ),
+        (tool({"allOf": [{"type": "string", "pattern": f"a.{i}"} for i in range(9)]}), "8 patterns", ""),
+        (tool({"allOf": [{"anyOf": [{"type": "string"}, {"maxLength": i}]} for i in range(11)]}), "2,000 ways", ""),
+        (
+            tool(
+                {"$ref": "#/$defs/d99"},
+                **{"$defs": {f"d{i}": {"$ref": f"#/$defs/d{i - 1}"} if i else {} for i in range(100)}},
+            ),
+            "160 levels",
+            "",
+        ),
+    ],
+)
+def test_sizes_are_limited(parameters: Any, words: str, place: str) -> None:
+    error = refusal(parameters)
+    assert words in error.message
+    assert error.param == PARAM + place
+    assert not examine(parameters, PARAM).safe or "deep" in words or "characters" in words
+
+
+def test_a_pass_goes_on_after_a_refusal() -> None:
+    examination = examine(
+        tool(
+            {"not": {}, "type": "strin", "items": {"uniqueItems": True}},
+            maxProperties=-1,
+            **{"$defs": {"x": {"if": {}}}},
+        ),
+        PARAM,
+    )
+    found = [(refusal.path, refusal.keyword, refusal.param) for refusal in examination.refusals]
+    assert found == [
+        (f"{PARAM}.properties.a", "not", f"{PARAM}.properties.a.not"),
+        (f"{PARAM}.properties.a", "type", f"{PARAM}.properties.a.type"),
+        (f"{PARAM}.properties.a.items", "uniqueItems", f"{PARAM}.properties.a.items.uniqueItems"),
+        (PARAM, "maxProperties", f"{PARAM}.maxProperties"),
+    ]
+    assert examination.complete and examination.safe
+    assert [visit.path.removeprefix(PARAM) for visit in examination.visits] == [
+        "",
+        ".properties.a",
+        ".properties.a.items",
+    ]
+
+
+def test_what_follows_from_a_refusal_is_not_another() -> None:
+    # That the options exclude each other cannot be said of one that is not a schema.
+    assert len(examine(tool({"oneOf": [{"type": "integer"}, {"type": "integer", "not": {}}]}), PARAM).refusals) == 1
+
+
+def test_references_are_named_by_where_they_lead() -> None:
+    definitions = {"$defs": {"a/b": {"anyOf": [{"not": {}}]}}}
+    assert refusal(tool({"$ref": "#/$defs/a~1b/anyOf/0"}, **definitions)).param == f"{PARAM}.$defs.a/b.anyOf[0].not"
 
 
 def test_only_json_is_a_schema() -> None:
     assert "JSON" in refusal(tool({"const": float("nan")})).message
     assert "JSON" in refusal(tool({"const": "\ud800"})).message
     assert "JSON" in refusal(tool({"const": {1, 2}})).message
+
+
+@pytest.mark.parametrize(
+    "schema, place",
+    [
+        ({"type": "object", "propertyNames": {"not": {"const": "x"}}}, ".propertyNames"),
+        (
+            {"type": "object", "patternProperties": {r"^\d": {}, "^[0-9]": {"type": "null"}}},
+            ".patternProperties.^[0-9]",
+        ),
+        ({"type": "object", "properties": {"b": {}}, "unevaluatedProperties": {}}, ".unevaluatedProperties"),
+    ],
+)
+def test_nothing_that_constrains_is_dropped(schema: Any, place: str) -> None:
+    assert refusal(tool(schema)).param == f"{PARAM}.properties.a{place}"
+
+
+def test_no_others_in_so_many_words_means_those_that_are_required_too() -> None:
+    schema = normal({"type": "object", "properties": {}, "required": ["b"], "unevaluatedProperties": False})
+    assert "properties" not in schema and schema["required"] == ["b"] and schema["additionalProperties"] is False
+    extended = normal({"properties": {"b": {}}, "allOf": [{"required": ["c"]}], "unevaluatedProperties": False})
+    assert list(extended["properties"]) == ["b"]
 
 
 # oneOf ---------------------------------------------------------------------------------------------------------------
@@ -326,6 +443,22 @@ def test_exclusive(a: Any, b: Any, expected: bool) -> None:
     assert Prover().exclusive(b, a, types, closed=True) is expected
 
 
+def test_many_options_are_told_apart_in_one_pass() -> None:
+    options = [kind(f"k{i}", properties={"kind": {"$ref": f"#/$defs/{i}"}, "n": {}}) for i in range(300)]
+    constants = {"$defs": {str(i): {"const": i} for i in range(300)}}
+    assert len(normal({"oneOf": options}, **constants)["anyOf"]) == 300
+    constants["$defs"]["19"] = {"const": 0}
+    assert "Options 0 and 19" in refusal(tool({"oneOf": options[:20]}, **constants)).message
+
+
+def test_proofs_are_bounded() -> None:
+    definitions: dict[str, Any] = {"e0": {"type": "string"}}
+    for i in range(1, 9):
+        definitions[f"e{i}"] = {"anyOf": [{"allOf": [{"$ref": f"#/$defs/e{i - 1}"}] * 6}] * 6}
+    error = refusal(tool({"oneOf": [{"$ref": "#/$defs/e8"}] * 2}, **{"$defs": definitions}))
+    assert error.param == f"{PARAM}.properties.a.oneOf" and "too many" in error.message
+
+
 def test_a_discriminator_becomes_required() -> None:
     options = [{"$ref": "#/$defs/cat"}, {"$ref": "#/$defs/dog"}]
     definitions = {"cat": kind("cat", required=False), "dog": kind("dog", required=False)}
@@ -344,6 +477,10 @@ def test_exactly_one_of_several_required_properties() -> None:
 
 
 # The tables ----------------------------------------------------------------------------------------------------------
+
+
+def test_remedies_are_for_what_is_enforced() -> None:
+    assert REMEDIES.keys() <= ENFORCED.keys()
 
 
 def test_every_keyword_has_one_fate() -> None:

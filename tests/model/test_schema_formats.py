@@ -16,7 +16,7 @@ import pytest
 from model.grammar import GrammarCompiler
 from model.schema import FORMATS, normalise
 from tests.model.conformance import Writer, arguments, dumps
-from tests.model.test_property_schemas import sample
+from tests.model.sampling import sample
 from tests.model.tiny_tokenizer import TinyTokenizer
 
 SAMPLES = 150
