@@ -15,7 +15,7 @@ from torch import Tensor
 
 from model.tokenizer import NONE, PAD, SLOT
 from training.data.batches import CONVERSATION, NO_TOOL, NOBODY, Batch, Routes
-from training.data.packing import Packed
+from training.data.packing import ROUTES, Packed, pad_to
 from training.data.reads import Reads
 from training.network import MASKED, Encoder, Network, attend, attend_part, match_lengths, merge_parts
 
@@ -77,7 +77,7 @@ def encode(encoder: Encoder, batch: Batch) -> Memory:
 
     def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         parts = zip(texts.split(q), texts.split(k), texts.split(v), padding, strict=True)
-        return torch.cat([attend(*part, encoder.head_width).flatten(0, 1) for part in parts])
+        return texts.join(attend(*part, encoder.head_width) for part in parts)
 
     states = encoder.states(texts.ids, texts.position, attention)
     pairs = zip(texts.split(batch.pool), texts.split(states), strict=True)
@@ -112,15 +112,15 @@ class FillAttention:
         for part in zip(split(q), split(k), split(v), strict=True):
             length = part[0].shape[1]
             bias = self.causal[None, None, :length, :length]
-            out.append(attend(*part, bias, self.head_width).flatten(0, 1))
-        return torch.cat(out)
+            out.append(attend(*part, bias, self.head_width))
+        return self.decoder.join(out)
 
     def read(self, layer: int, q: Tensor) -> Tensor:
         out = []
         for part, cross, bias in zip(self.decoder.split(q), self.cross, self.cross_bias, strict=True):
             keys, values = cross[layer].split(self.kv_width, dim=-1)
-            out.append(attend(part, keys, values, bias, self.head_width).flatten(0, 1))
-        return torch.cat(out)
+            out.append(attend(part, keys, values, bias, self.head_width))
+        return self.decoder.join(out)
 
 
 class SharedReading:
@@ -224,11 +224,14 @@ def _fill_loss(
     states = hidden[counted]  # [F, width]
     gates = decoder.gates(states)
     # Cross-entropy without its mean: the one operator that makes a single pass of this, the widest tensor of a step.
-    vocab = (-F.cross_entropy(decoder.vocab_logits(states), batch.target[counted], reduction="none")).exp()
+    behind = pad_to(ROUTES, len(states)) - len(states)
+    logits = decoder.vocab_logits(F.pad(states, (0, 0, 0, behind)))
+    chosen = F.pad(batch.target[counted], (0, behind))
+    vocab = (-F.cross_entropy(logits, chosen, reduction="none")).exp()[: len(states)]
     probability = gates[:, 0] * vocab + gates[:, 1] * torch.cat(exact) + gates[:, 2] * torch.cat(twin)
     accuracy = (probability > 0.5).float().mean()
     shares = zip(batch.decoder.rows(batch.row_weight), batch.decoder.shapes, strict=True)
-    weight = torch.cat([w[:, None].expand(shape).flatten() for w, shape in shares])[counted]
+    weight = batch.decoder.join(w[:, None].expand(shape) for w, shape in shares)[counted]
     return _weighted_mean(-(probability + 1e-9).log(), weight), accuracy
 
 

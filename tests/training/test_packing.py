@@ -12,7 +12,7 @@ from hypothesis import strategies as st  # noqa: E402
 
 from model.tokenizer import PAD, SPECIAL_TOKENS  # noqa: E402
 from tests.training.corpus import unpack  # noqa: E402
-from training.data.packing import MULTIPLE, SHRINK, buckets, pack  # noqa: E402
+from training.data.packing import MULTIPLE, SHRINK, TOKENS, buckets, pack, pad_to  # noqa: E402
 
 TOKEN = st.integers(len(SPECIAL_TOKENS), 999)
 TEXTS = st.lists(st.lists(TOKEN, min_size=1, max_size=70), min_size=1, max_size=25)
@@ -41,7 +41,10 @@ def test_every_text_is_found_at_its_start(texts: list[list[int]]) -> None:
         assert packed.ids[start : start + len(text)].tolist() == text
         assert packed.position[start : start + len(text)].tolist() == list(range(len(text)))
     assert int((packed.ids != PAD).sum()) == sum(map(len, texts))
-    assert len(packed.ids) == len(packed.position) == sum(rows * length for rows, length in packed.shapes)
+    used = sum(rows * length for rows, length in packed.shapes)
+    assert len(packed.ids) == len(packed.position) == pad_to(TOKENS, used)
+    assert packed.ids[used:].tolist() == [PAD] * (len(packed.ids) - used)
+    assert not packed.position[used:].any()
 
 
 @settings(deadline=None)
@@ -51,7 +54,7 @@ def test_splitting_gives_each_bucket_its_texts(texts: list[list[int]]) -> None:
     numbers = torch.arange(len(texts))
     assert sorted(packed.order.tolist()) == numbers.tolist()
     blocks = list(packed.split(packed.ids))
-    assert torch.equal(torch.cat([block.flatten() for block in blocks]), packed.ids)
+    assert torch.equal(packed.join(blocks), packed.ids)
     assert tuple(tuple(block.shape) for block in blocks) == packed.shapes
     for block, members in zip(blocks, packed.rows(numbers), strict=True):
         for row, i in zip(block, members.tolist(), strict=True):
@@ -67,6 +70,8 @@ def test_values_of_any_shape_are_split() -> None:
     assert packed.shapes == ((1, 12), (1, 8), (2, 4))
     values = torch.randn(len(packed.ids), 2, 3)
     assert [tuple(block.shape) for block in packed.split(values)] == [(1, 12, 2, 3), (1, 8, 2, 3), (2, 4, 2, 3)]
+    joined = packed.join(packed.split(values))
+    assert torch.equal(joined[:28], values[:28]) and not joined[28:].any() and len(joined) == TOKENS
     assert [tuple(part.shape) for part in packed.rows(torch.randn(4, 5))] == [(1, 5), (1, 5), (2, 5)]
 
 

@@ -2,11 +2,13 @@
 
 Texts of like length share a *bucket*, a `rows x length` block padded with PAD; the blocks lie one behind the other in
 one flat tensor. Linear layers and norms run over the flat tensor at once; only attention goes bucket by bucket.
+
+oneDNN compiles a kernel for every new shape of a matrix product, in milliseconds. So flat tensors come in few lengths.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,14 +21,15 @@ from model.tokenizer import PAD
 
 SHRINK = 0.8  # a text shorter than this share of its bucket's length begins the next bucket
 MULTIPLE = 4  # lengths of buckets are multiples of this, for the matrix kernels
+TOKENS, ROUTES = 256, 64  # flat tensors of tokens, and of route rows, have a multiple of this many
 
 
 @dataclass(frozen=True)
 class Packed:
     """Texts 0..n-1, laid out in the order `order`.
 
-    `ids`, `position` [N]: all buckets' tokens, and their places in their texts. `shapes`: (rows, length) of each
-    bucket. `order` [n]: which text the k-th row is; `start` [n]: where text i begins in `ids`.
+    `ids`, `position` [N]: all buckets' tokens, and their places in their texts, then PAD at 0. `shapes`: (rows, length)
+    of each bucket. `order` [n]: which text the k-th row is; `start` [n]: where text i begins in `ids`.
     """
 
     ids: Tensor
@@ -41,8 +44,14 @@ class Packed:
     def split(self, flat: Tensor) -> Iterator[Tensor]:
         """flat [N, ..] -> each bucket's [rows, length, ..]."""
         sizes = [rows * length for rows, length in self.shapes]
-        for part, shape in zip(flat.split(sizes), self.shapes, strict=True):
+        for part, shape in zip(flat[: sum(sizes)].split(sizes), self.shapes, strict=True):
             yield part.unflatten(0, shape)
+
+    def join(self, parts: Iterable[Tensor]) -> Tensor:
+        """Each bucket's [rows, length, ..] -> flat [N, ..], zero behind the last."""
+        flat = [part.flatten(0, 1) for part in parts]
+        behind = len(self.ids) - sum(map(len, flat))
+        return torch.cat([*flat, flat[0].new_zeros(behind, *flat[0].shape[1:])])
 
     def rows(self, values: Tensor) -> Iterator[Tensor]:
         """values [n, ..] of the texts -> each bucket's [rows, ..]."""
@@ -54,12 +63,17 @@ class Packed:
         return Packed(ids, position, self.shapes, order, start)
 
 
+def pad_to(multiple: int, size: int) -> int:
+    """The least multiple that is no smaller than `size`."""
+    return -(-size // multiple) * multiple
+
+
 def buckets(lengths: npt.NDArray[np.int64], shrink: float = SHRINK) -> list[tuple[npt.NDArray[np.int64], int]]:
     """(members, padded length) of each bucket, longest first; every index of `lengths` is in exactly one."""
     order = np.argsort(-lengths, kind="stable")
     found = []
     while len(order):
-        longest = int(-(-max(1, lengths[order[0]]) // MULTIPLE) * MULTIPLE)
+        longest = pad_to(MULTIPLE, max(1, int(lengths[order[0]])))
         size = int(np.searchsorted(-lengths[order], -shrink * longest, side="right"))
         size = max(size, int(np.searchsorted(-lengths[order], -(longest - MULTIPLE), side="left")), 1)
         found.append((order[:size], longest))
@@ -84,6 +98,12 @@ def pack(texts: Sequence[npt.ArrayLike]) -> Packed:
         shapes.append(block.shape)
         order.append(members)
     position = np.concatenate([np.tile(np.arange(length), rows) for rows, length in shapes])
-    tensors: list[npt.NDArray[Any]] = [np.concatenate(ids), position, np.concatenate(order), start]
+    behind = (0, pad_to(TOKENS, offset) - offset)
+    tensors: list[npt.NDArray[Any]] = [
+        np.pad(np.concatenate(ids), behind, constant_values=PAD),
+        np.pad(position, behind),
+        np.concatenate(order),
+        start,
+    ]
     flat, places, rows, starts = map(torch.from_numpy, tensors)
     return Packed(flat, places, tuple(shapes), rows, starts)
