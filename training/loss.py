@@ -15,7 +15,7 @@ from torch import Tensor
 
 from model.tokenizer import NONE, PAD, SLOT
 from training.data.batches import CONVERSATION, NO_TOOL, NOBODY, Batch, Routes
-from training.data.packing import ROUTES, Packed, pad_to
+from training.data.packing import ROWS, Packed, pad_to
 from training.data.reads import Reads
 from training.network import MASKED, Encoder, Network, attend, attend_part, match_lengths, merge_parts
 
@@ -224,10 +224,10 @@ def _fill_loss(
     states = hidden[counted]  # [F, width]
     gates = decoder.gates(states)
     # Cross-entropy without its mean: the one operator that makes a single pass of this, the widest tensor of a step.
-    behind = pad_to(ROUTES, len(states)) - len(states)
+    behind = pad_to(ROWS, len(states)) - len(states)
     logits = decoder.vocab_logits(F.pad(states, (0, 0, 0, behind)))
-    chosen = F.pad(batch.target[counted], (0, behind))
-    vocab = (-F.cross_entropy(logits, chosen, reduction="none")).exp()[: len(states)]
+    targets = F.pad(batch.target[counted], (0, behind))
+    vocab = (-F.cross_entropy(logits, targets, reduction="none")).exp()[: len(states)]
     probability = gates[:, 0] * vocab + gates[:, 1] * torch.cat(exact) + gates[:, 2] * torch.cat(twin)
     accuracy = (probability > 0.5).float().mean()
     shares = zip(batch.decoder.rows(batch.row_weight), batch.decoder.shapes, strict=True)

@@ -1,15 +1,13 @@
-"""Libraries below torch, told to keep what they would throw away: every training step asks for the same again."""
+"""The C library's allocator, told to keep what is freed: every training step asks for the same gigabytes again."""
 
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # malloc.h
 KEEP = 2**31 - 1  # bytes: the most that an int can say
 GROW = 256 << 20
-KERNELS = 16_384  # a step uses some 400 of several hundred shapes each; oneDNN keeps 1,024
 
 
 def keep_freed_memory() -> bool:
@@ -24,8 +22,3 @@ def keep_freed_memory() -> bool:
     except AttributeError:  # another C library, such as musl
         return False
     return all([mallopt(M_MMAP_MAX, 0), mallopt(M_TRIM_THRESHOLD, KEEP), mallopt(M_TOP_PAD, GROW)])
-
-
-def keep_kernels() -> None:
-    """Let oneDNN keep all the kernels that it compiles, one a shape. To be called before it makes the first."""
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS))

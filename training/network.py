@@ -11,6 +11,7 @@ then tools), V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, Protocol
 
 import torch
@@ -42,8 +43,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, head_width: int) -> Te
     q [B, L, H*d]; k, v [B, S, G*d], H a multiple of G; bias [B, 1, L or 1, S] is added to the scores.
     Returns [B, L, H*d].
     """
-    scores, values = _grouped(q, k, v, bias, head_width)
-    return _ungrouped(scores.softmax(-1) @ values, q.shape[1]).flatten(2)
+    with _products(q):
+        scores, values = _grouped(q, k, v, bias, head_width)
+        return _ungrouped(scores.softmax(-1) @ values, q.shape[1]).flatten(2).to(q.dtype)
 
 
 def attend_part(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
@@ -51,10 +53,11 @@ def attend_part(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, head_width: int) 
 
     The weight [B, L, H] is the log of the sum of the exponentiated scores; see `merge_parts`.
     """
-    scores, values = _grouped(q, k, v, bias, head_width)
-    total = scores.float().logsumexp(-1, keepdim=True)
-    out = (scores - total).exp().to(values.dtype) @ values
-    return _ungrouped(out, q.shape[1]), _ungrouped(total, q.shape[1])[..., 0]
+    with _products(q):
+        scores, values = _grouped(q, k, v, bias, head_width)
+        total = scores.float().logsumexp(-1, keepdim=True)
+        out = (scores - total).exp().to(values.dtype) @ values
+        return _ungrouped(out, q.shape[1]), _ungrouped(total, q.shape[1])[..., 0]
 
 
 def merge_parts(parts: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
@@ -65,8 +68,19 @@ def merge_parts(parts: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     return merged.flatten(-2).to(parts[0][0].dtype)
 
 
+def _products(q: Tensor) -> AbstractContextManager[object]:
+    """Attention's own products are in float32 on a CPU.
+
+    In bf16 oneDNN compiles a kernel for each of their shapes, of which every batch has hundreds of new ones; a softmax
+    in bf16 takes twice as long besides.
+    """
+    return torch.autocast("cpu", enabled=False) if q.device.type == "cpu" else nullcontext()
+
+
 def _grouped(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
     """Scores with their bias [B, G, H/G*L, S], and values [B, G, S, d]."""
+    if q.device.type == "cpu":
+        q, k, v = q.float(), k.float(), v.float()
     batch, length, width = q.shape
     source, groups = k.shape[1], k.shape[2] // head_width
     share = width // (groups * head_width)

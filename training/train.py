@@ -25,7 +25,7 @@ from training.data.batches import Batch, build_batch, epoch_batches, training_ba
 from training.data.shards import ExampleTable, ToolTable, load_description, load_examples, load_tools
 from training.distributed import World, join_world
 from training.loss import Losses, anchor_loss, compute_losses
-from training.memory import keep_freed_memory, keep_kernels
+from training.memory import keep_freed_memory
 from training.network import Encoder, Network
 from training.optimizer import Optimizers, make_optimizer, set_learning_rate
 from training.plot import plot_history
@@ -58,7 +58,6 @@ def train(
     """
     load_description(shards)
     keep_freed_memory()
-    keep_kernels()
     with join_world() as world:
         return _train(
             world, shards, run, config, model_config, init, draw_batches, draw_validation or validation_batches

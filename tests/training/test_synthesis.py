@@ -273,6 +273,22 @@ def test_compose_joins_texts_and_calls_in_order() -> None:
         assert places == sorted(places)
 
 
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda t: t.name)
+def test_one_tool_is_called_with_several_values(tool: Tool) -> None:
+    made = [e for seed in range(200) if (e := Synthesiser(VALUES).enumerated("g", tool, random.Random(seed)))]
+    assert len(made) > 20
+    validator = Draft202012Validator(tool.parameters)
+    for example in made:
+        arguments = [call.arguments for call in example.calls]
+        assert len(arguments) >= 2 and {call.name for call in example.calls} == {tool.name}
+        differing = [name for name in arguments[0] if len({str(a[name]) for a in arguments}) > 1]
+        assert 1 <= len(differing) <= 2
+        for values in arguments:
+            validator.validate(values)
+            assert values.keys() == arguments[0].keys()
+            assert all(supported(value, example.messages[-1].text) for value in values.values())
+
+
 @pytest.mark.parametrize(
     ("text", "expected"), [("Get", "get"), ("I want", "I want"), ("URL", "URL"), ("A", "a"), ("", "")]
 )

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from model.parameters import NO_PARAMETER
 from model.tokenizer import PAD, SLOT
-from training.data.packing import ROUTES, Packed, pack, pad_to
+from training.data.packing import ROWS, Packed, pack, pad_to
 from training.data.reads import Reads, group_reads
 from training.data.shards import ExampleTable, Ragged, ToolTable
 
@@ -362,7 +362,7 @@ def _decoder_side(layouts: Sequence[_Layout], spans: Sequence[Ints], ranges: Seq
             gap = [NO_TOOL] * (most - len(candidates))
             index.append([*range(begin, len(route) - 1), *gap, len(route) - 1])
             target.append(most if right == len(candidates) else right)
-    route += [(0, NO_TOOL, 0)] * (pad_to(ROUTES, len(route)) - len(route))  # of no slot
+    route += [(0, NO_TOOL, 0)] * (pad_to(ROWS, len(route)) - len(route))  # of no slot
     return {
         "parameters": len(places),
         "parameter_token": torch.from_numpy(np.concatenate([*places, np.zeros(0, np.int64)])),

@@ -21,7 +21,7 @@ from model.tokenizer import PAD
 
 SHRINK = 0.8  # a text shorter than this share of its bucket's length begins the next bucket
 MULTIPLE = 4  # lengths of buckets are multiples of this, for the matrix kernels
-TOKENS, ROUTES = 256, 64  # flat tensors of tokens, and of route rows, have a multiple of this many
+TOKENS, ROWS = 256, 64  # flat tensors of tokens, and those of fewer rows, have a multiple of this many
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ from training.data.values import ValueMaker
 
 HELD_OUT = tomllib.loads((Path(__file__).parent / "held_out.toml").read_text(encoding="utf-8"))
 HELD_OUT_SHARE = 0.06  # of all other tool families, chosen by the hash of their name
+ENUMERATED = 0.07  # share of synthesised requests that are to call one tool with several values
 SIBLINGS = 2  # other tools of the family that a synthesised example lists
 # The 300 requests for tools never trained on, by source; synthesis fills up what a source cannot give.
 HELD_OUT_REQUESTS = {"sgd": 75, "seal_tools": 75, "snips": 25, "droidcall": 25, "synthesis": 100}
@@ -223,7 +224,9 @@ def synthesise(
                 if first is None:
                     continue
                 example = first
-                if rng.random() < composed:
+                if rng.random() < ENUMERATED:
+                    example = synthesiser.enumerated(group, rng.choice(tools), rng) or first
+                elif rng.random() < composed:
                     several = [
                         first,
                         *(synthesiser.example(group, rng.choice(tools), rng) for _ in range(rng.choice((1, 1, 2)))),

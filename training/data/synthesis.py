@@ -13,6 +13,8 @@ from typing import Any
 
 from model.types import Message, Tool
 from training.data.example import Call, Example
+from training.data.groups import enumeration, find_pair, find_row, say_pair, say_row
+from training.data.measures import without_unit
 from training.data.sources.naming import words
 from training.data.values import Value, ValueMaker
 
@@ -83,6 +85,7 @@ PREPOSITIONS: dict[str, tuple[str, ...]] = {
     "count": ("limited to {v}", "showing {v} at most", "up to {v} results", "only {v}"),
     "choice": ("in {v}", "using {v}", "for {v}", "with {v}"),
     "list": ("for {v}", "with {v}", "including {v}"),
+    "quantity": ("for {v}", "of {v}", "with {v}", "at {v}"),
 }
 NAMED = (
     "with {p} {v}",
@@ -142,6 +145,46 @@ class Synthesiser:
 
     def request(self, tool: Tool, rng: random.Random) -> tuple[str, Call] | None:
         """(request, call)."""
+        made = self._draw(tool, rng)
+        if made is None:
+            return None
+        phrase, drawn = made
+        return speak(phrase, drawn, rng), Call(tool.name, {name: value.value for name, value in drawn.items()})
+
+    def enumerated(self, group: str, tool: Tool, rng: random.Random) -> Example | None:
+        """One request that calls `tool` several times, for one or two of its parameters with several values each.
+
+        None when the draw does not work out.
+        """
+        made = self._draw(tool, rng)
+        if made is None:
+            return None
+        phrase, drawn = made
+        plain = [name for name, value in drawn.items() if value.kind not in ("flag", "list", "count", "text")]
+        varied = rng.sample(plain, min(len(plain), 1 if rng.random() < 0.7 else 2))
+        count = rng.choice((2, 2, 2, 3, 3, 4))
+        rows: dict[str, list[Value]] = {}
+        for name in varied:
+            more = (self.values.draw(name, tool.parameters["properties"][name], rng) for _ in range(3 * count))
+            fits = {str(v.value): v for v in (drawn[name], *more) if v is not None and v.kind == drawn[name].kind}
+            rows[name] = [v for v in fits.values() if not re.search(r",| and ", v.said)][:count]
+        if not rows or min(map(len, rows.values())) < count:
+            return None
+        said = drawn | {
+            name: Value(None, enumeration([v.said for v in values], rng), values[0].kind)
+            for name, values in rows.items()
+        }
+        text = speak(phrase, said, rng)
+        for name in rows:  # several values are not one quoted text
+            text = re.sub(rf"([\"'])({re.escape(said[name].said)})\1", r"\2", text)
+        if len(rows) > 1 and rng.random() < 0.6:
+            text = re.sub(r"([.?]?)$", r" respectively\1", text, count=1)
+        shared = {name: value.value for name, value in drawn.items()}
+        calls = [Call(tool.name, shared | {name: rows[name][k].value for name in rows}) for k in range(count)]
+        return Example("synthesis", group, (Message("user", text),), (tool,), tuple(calls))
+
+    def _draw(self, tool: Tool, rng: random.Random) -> tuple[str, dict[str, Value]] | None:
+        """A verb phrase and values for the required and some other parameters."""
         properties = tool.parameters.get("properties") or {}
         required = set(tool.parameters.get("required") or ())
         optional = [n for n in properties if n not in required]
@@ -161,8 +204,7 @@ class Synthesiser:
         phrase = verb_phrase(tool, rng)
         if phrase is None:
             return None
-        arguments = {name: value.value for name, value in drawn.items()}
-        return speak(phrase, drawn, rng), Call(tool.name, arguments)
+        return phrase, drawn
 
 
 def verb_phrase(tool: Tool, rng: random.Random) -> str | None:
@@ -211,10 +253,21 @@ def speak(phrase: str, drawn: dict[str, Value], rng: random.Random) -> str:
             phrase = phrase[: mention.start()] + lead + bare + phrase[mention.end() :]
             left.remove(item)
             break
-    kinds = [value.kind for _, value in left]
     inside, behind = [], []
+    apart = {name: value for name, value in drawn.items() if (name, value) in left}
+    if (pair := find_pair(apart)) and rng.random() < 0.6:
+        inside.append(say_pair(*pair, apart, rng))
+        apart = {name: value for name, value in apart.items() if name not in pair}
+    if (row := find_row(apart)) and rng.random() < 0.3:
+        inside.append(say_row(row, apart, rng))
+        apart = {name: value for name, value in apart.items() if name not in row}
+    left = [item for item in left if item[0] in apart]
+    kinds = [value.kind for _, value in left]
     for name, value in left:
         spoken = _spoken_name(name, rng)
+        if value.kind == "quantity" and not (spoken := " ".join(without_unit(spoken.split()))):
+            inside.append(rng.choice(PREPOSITIONS["quantity"]).format(v=value.said))
+            continue
         if value.kind == "flag":
             inside.append(rng.choice(YES if value.value else NO).format(p=spoken))
             continue

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from training.data.download import corpus_file
+from training.data.measures import quantity, unit_forms
 from training.data.sources.naming import words as split_words
 
 SMALL_NUMBERS = (
@@ -97,9 +98,10 @@ class ValueMaker:
         high = min(high, schema.get("maximum", high), schema.get("exclusiveMaximum", high + 1) - 1)
         if low > high or "multipleOf" in schema:
             return None
+        unit = unit_forms(name, str(schema.get("description") or "")) if rng.random() < 0.75 else ()
         if kind == "number" and rng.random() < 0.6:
             value = round(rng.uniform(low, high), rng.choice((1, 2, 2, 4 if high <= 180 else 1)))
-            return Value(value, str(value), "amount") if low <= value <= high else None
+            return _measured(value, str(value), unit, rng) if low <= value <= high else None
         first, last = math.ceil(low), math.floor(high)
         if first > last:
             return None
@@ -111,19 +113,24 @@ class ValueMaker:
             said = SMALL_NUMBERS[number]
         elif number >= 1_000 and "year" not in key and rng.random() < 0.5:
             said = f"{number:,}"
-        return Value(number, said, "count" if key & {"limit", "count", "size"} else "amount")
+        if key & {"limit", "count", "size"} and not unit:
+            return Value(number, said, "count")
+        return _measured(number, said, unit, rng)
 
     def _array(self, name: str, schema: Mapping[str, Any], rng: random.Random) -> Value | None:
         items = schema.get("items")
         if not isinstance(items, Mapping) or items.get("type") not in ("string", "integer", "number"):
             return None
         singular = name[:-1] if name.endswith("s") else name
-        wanted = max(schema.get("minItems", 1), rng.choice((1, 2, 2, 3, 3, 4)))
+        numeric = items["type"] != "string"
+        wanted = max(schema.get("minItems", 1), rng.choice((2, 3, 3, 4, 5, 6, 8) if numeric else (1, 2, 2, 3, 3, 4)))
         drawn = [self.draw(singular, items, rng) for _ in range(min(wanted, schema.get("maxItems", wanted)))]
-        values = [v for v in drawn if v is not None and "," not in v.said]
+        values = [v for v in drawn if v is not None and (numeric or "," not in v.said)]
         if len(values) < wanted or len({v.said for v in values}) < len(values):
             return None
-        said = [v.said for v in values]
+        said = [v.said.replace(",", "") if numeric else v.said for v in values]
+        if numeric and rng.random() < 0.35:
+            return Value([v.value for v in values], json.dumps([v.value for v in values]), "list")
         joined = said[0] if len(said) == 1 else ", ".join(said[:-1]) + rng.choice((" and ", ", ", ", and ")) + said[-1]
         return Value([v.value for v in values], joined, "list")
 
@@ -145,6 +152,10 @@ class ValueMaker:
 
     def pick(self, kind: str, rng: random.Random) -> str:
         return rng.choice(self.lists[kind])
+
+
+def _measured(number: float, said: str, unit: tuple[str, ...], rng: random.Random) -> Value:
+    return Value(number, quantity(said, unit, rng), "quantity") if unit else Value(number, said, "amount")
 
 
 def listed_examples(description: str) -> list[str]:
