@@ -228,8 +228,7 @@ class Decoder(nn.Module):
         token belongs to, or zero -> hidden [.., width]."""
         tokens = self.embedding_norm(self.embedding(ids))
         if self.config.parameters:
-            # Of unit length, they would be lost beside normed embeddings, which are as long as this makes them.
-            tokens = tokens + self.parameter(vectors * self.config.width**0.5)
+            tokens = tokens + self.parameter(vectors)
         x = torch.where((ids == SLOT)[..., None], self.slot(vectors).float(), tokens)
         for i, layer in enumerate(self.layers):
             x = layer(x, positions, i, attention)
