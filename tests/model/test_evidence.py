@@ -227,7 +227,7 @@ WEATHER = tool(
 TABLE = tool(
     "book_table",
     "Reserve seats in a restaurant.",
-    ("guests", "restaurant"),
+    ("guests", "restaurant", "date"),
     guests={"type": "integer"},
     restaurant={"type": "string"},
     date={"type": "string"},
