@@ -54,10 +54,7 @@ def make_optimizer(network: Network, config: TrainConfig) -> Optimizers:
         inherited = name.startswith("encoder.") and not name.startswith(("encoder.cross", "encoder.copy_key"))
         rate = config.encoder_lr if inherited else config.decoder_lr
         matrix = parameter.ndim > 1 and "embedding" not in name and "positions" not in name
-        decay = config.weight_decay if matrix else 0.0
-        # Its inputs are of unit length, this much shorter than what other matrices see; to count as much, it must grow.
-        longer = network.config.width**0.5 if name == "decoder.parameter.weight" else 1.0
-        groups.setdefault((muon, rate * longer, decay / longer), []).append(parameter)
+        groups.setdefault((muon, rate, config.weight_decay if matrix else 0.0), []).append(parameter)
 
     def chosen(muon: bool) -> list[dict[str, Any]]:
         return [

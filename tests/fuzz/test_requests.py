@@ -44,7 +44,9 @@ def test_every_address_has_an_example_to_begin_with() -> None:
 def test_odd_bodies(client: httpx.Client, document: dict[str, Any], path: str) -> None:
     statuses: Counter[int] = Counter()
 
-    @examples(60)
+    # How many are refused varies with every change of the program, whose constants hypothesis draws from: a third is
+    # answered at the least.
+    @examples(100)
     @given(body=good(path))
     def ask(body: Any) -> None:
         response = post(client, path, body)
@@ -52,9 +54,7 @@ def test_odd_bodies(client: httpx.Client, document: dict[str, Any], path: str) -
         statuses[response.status_code] += 1
 
     ask()
-    # What is drawn depends on every constant of the program, so the share of schemas that are refused is not the same
-    # after each change: 20 to 40 of 60 are answered.
-    assert statuses[200] > 10 * FACTOR, statuses
+    assert statuses[200] > 20 * FACTOR, statuses
 
 
 @pytest.mark.parametrize("path", POSTS)

@@ -40,8 +40,8 @@ months | month
 years | year yrs
 m/s | mps
 km/h kph | kmh
-mph | mph
-m/s² | acceleration
+mph
+m/s²
 newtons N | newton
 joules J | joule
 watts W | watt
@@ -85,7 +85,7 @@ def _read_units() -> dict[str, tuple[str, ...]]:
 
 FORMS = _read_units()
 # Words that are more often something else than a unit, unless they stand in brackets: "in a", "min", "year".
-DOUBTFUL = set("in a c g h j k l m n s v w min foot acceleration second minute hour day week month year".split())
+DOUBTFUL = set("in a c g h j k l m n s v w min foot second minute hour day week month year".split())
 IN_UNIT = re.compile(r"\bin (?:the )?([a-z°%/²]+)", re.IGNORECASE)
 IN_BRACKETS = re.compile(r"\((?:in )?([a-z°%/²]+)\)", re.IGNORECASE)
 _LONG_UNIT = re.compile(rf"\b({'|'.join(_LONG)})\b", re.IGNORECASE)
