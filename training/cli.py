@@ -24,7 +24,13 @@ def train(argv: Sequence[str]) -> int:
         "torchrun --nproc-per-node N -m -- training train --accumulate N ... "
         "(behind --, because torchrun would take --run for an option of its own)",
     )
-    parser.add_argument("--shards", type=Path, default=SHARDS)
+    parser.add_argument(
+        "--shards",
+        type=Path,
+        nargs="+",
+        default=[SHARDS],
+        help="folders of shards to learn from in turn; held-out losses are of the first",
+    )
     parser.add_argument("--run", type=Path, default=RUNS / "base", help="folder of checkpoint, history and plot")
     parser.add_argument(
         "--init", default="minilm", help="minilm, random, an artifact folder, a checkpoint.pt or a safetensors file"
@@ -43,19 +49,20 @@ def train(argv: Sequence[str]) -> int:
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(defaults, name))
     parser.add_argument("--optimizer", choices=("adamw", "muon"), default=defaults.optimizer)
     parser.add_argument("--precision", choices=("bf16", "fp32"), default=defaults.precision)
+    parser.add_argument("--workers", type=int, default=defaults.workers, help="processes that build batches (GPU: 4)")
     options = vars(parser.parse_args(argv))
 
     from model.tokenizer import Tokenizer
     from training.train import train as run
 
-    shards, folder, init, size = (options.pop(name) for name in ("shards", "run", "init", "size"))
+    (shards, *more), folder, init, size = (options.pop(name) for name in ("shards", "run", "init", "size"))
     if options["time_limit"]:
         options["steps"] = 0
 
     def start() -> None:
         vocab_size = Tokenizer.load(shards / "tokenizer.json").vocab_size
         model = ModelConfig.tiny(vocab_size) if size == "tiny" else ModelConfig(vocab_size)
-        run(shards, folder, TrainConfig(**options), model, init=init)
+        run(shards, folder, TrainConfig(**options), model, init=init, more=more)
 
     return _explained("train", start)
 
@@ -84,6 +91,7 @@ def ablate(argv: Sequence[str]) -> int:
     for name in ("decoder_lr", "encoder_lr", "decay"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(defaults, name))
     parser.add_argument("--precision", choices=("bf16", "fp32"), default=defaults.precision)
+    parser.add_argument("--workers", type=int, default=defaults.workers, help="processes that build batches (GPU: 4)")
     options = vars(parser.parse_args(argv))
 
     import torch
@@ -136,7 +144,9 @@ def export(argv: Sequence[str]) -> int:
     """`bodkin export`: a checkpoint to the artifact that is served."""
     parser = argparse.ArgumentParser(prog="bodkin export", description="Export a checkpoint to an artifact folder.")
     parser.add_argument("--run", type=Path, default=RUNS / "base")
-    parser.add_argument("--shards", type=Path, default=SHARDS, help="the run's shards: tokenizer and data digest")
+    parser.add_argument(
+        "--shards", type=Path, nargs="+", default=[SHARDS], help="the run's shards: tokenizer and data digests"
+    )
     parser.add_argument("--out", type=Path, required=True, help="artifact folder to write or replace")
     parser.add_argument("--fp32", action="store_true", help="full precision instead of int8")
     options = parser.parse_args(argv)
@@ -151,9 +161,9 @@ def export(argv: Sequence[str]) -> int:
         state = load_checkpoint(checkpoint)
         info = {
             "trained": {"steps": state["step"], "examples": state["history"][-1]["examples"]},
-            "data_sha256": load_description(options.shards)["sha256"],
+            "data_sha256": [load_description(shards)["sha256"] for shards in options.shards],
         }
-        tokenizer = Tokenizer.load(options.shards / "tokenizer.json")
+        tokenizer = Tokenizer.load(options.shards[0] / "tokenizer.json")
         manifest = write(load_network(checkpoint), tokenizer, options.out, int8=not options.fp32, info=info)
         size = sum(f.stat().st_size for f in options.out.iterdir())
         print(f"{options.out}: {manifest.parameters:,} parameters, {manifest.precision}, {size / 1e6:.1f} MB")

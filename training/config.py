@@ -80,3 +80,4 @@ class TrainConfig:
     checkpoint_minutes: float = 10.0
     precision: Literal["bf16", "fp32"] = "bf16"  # of matrix products; weights are always float32
     seed: int = 0
+    workers: int = 0  # processes that build batches ahead; 0: each is built when it is needed

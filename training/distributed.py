@@ -59,6 +59,7 @@ def join_world() -> Iterator[World]:
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
+        torch.backends.cuda.enable_cudnn_sdp(False)  # it plans anew, in tenths of a second, for every new shape
     if size == 1:
         yield World(rank, size, device)
         return

@@ -38,14 +38,18 @@ class Encoded(NamedTuple):
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, head_width: int) -> Tensor:
-    """Grouped-query softmax attention, written out: its backward is several times faster on CPU than the fused one.
+    """Grouped-query softmax attention; on a CPU written out, where the fused one's backward is several times slower.
 
     q [B, L, H*d]; k, v [B, S, G*d], H a multiple of G; bias [B, 1, L or 1, S] is added to the scores.
     Returns [B, L, H*d].
     """
     with _products(q):
-        scores, values = _grouped(q, k, v, bias, head_width)
-        return _ungrouped(scores.softmax(-1) @ values, q.shape[1]).flatten(2).to(q.dtype)
+        queries, keys, values, bias = _grouped(q, k, v, bias, head_width)
+        if q.device.type == "cuda":
+            out = F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias.to(queries.dtype), scale=1.0)
+        else:
+            out = _scores(queries, keys, bias).softmax(-1) @ values
+        return _ungrouped(out, q.shape[1]).flatten(2).to(q.dtype)
 
 
 def attend_part(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
@@ -54,7 +58,8 @@ def attend_part(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, head_width: int) 
     The weight [B, L, H] is the log of the sum of the exponentiated scores; see `merge_parts`.
     """
     with _products(q):
-        scores, values = _grouped(q, k, v, bias, head_width)
+        queries, keys, values, bias = _grouped(q, k, v, bias, head_width)
+        scores = _scores(queries, keys, bias)
         total = scores.float().logsumexp(-1, keepdim=True)
         out = (scores - total).exp().to(values.dtype) @ values
         return _ungrouped(out, q.shape[1]), _ungrouped(total, q.shape[1])[..., 0]
@@ -77,8 +82,11 @@ def _products(q: Tensor) -> AbstractContextManager[object]:
     return torch.autocast("cpu", enabled=False) if q.device.type == "cpu" else nullcontext()
 
 
-def _grouped(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
-    """Scores with their bias [B, G, H/G*L, S], and values [B, G, S, d]."""
+def _grouped(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, head_width: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Scaled queries [B, G, H/G*L, d], keys and values [B, G, S, d], and bias [B, 1, 1 or H/G*L, S]: heads of a group
+    read the same, so they stand behind each other as if they were further rows."""
     if q.device.type == "cpu":
         q, k, v = q.float(), k.float(), v.float()
     batch, length, width = q.shape
@@ -87,11 +95,14 @@ def _grouped(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, head_width: int) -> 
     q = (
         (q * head_width**-0.5).view(batch, length, groups, share, head_width).permute(0, 2, 3, 1, 4)
     )  # [B, G, H/G, L, d]
-    k = k.view(batch, source, groups, head_width).permute(0, 2, 3, 1)  # [B, G, d, S]
-    v = v.view(batch, source, groups, head_width).transpose(1, 2)  # [B, G, S, d]
-    scores = q.reshape(batch, groups, share * length, head_width) @ k  # [B, G, H/G*L, S]
-    bias = bias if bias.shape[2] == 1 else bias.repeat(1, 1, share, 1)  # the H/G queries of a group share the mask
-    return scores + bias.to(scores.dtype), v
+    k, v = (x.view(batch, source, groups, head_width).transpose(1, 2) for x in (k, v))
+    bias = bias if bias.shape[2] == 1 else bias.repeat(1, 1, share, 1)
+    return q.reshape(batch, groups, share * length, head_width), k, v, bias
+
+
+def _scores(queries: Tensor, keys: Tensor, bias: Tensor) -> Tensor:
+    scores = queries @ keys.transpose(2, 3)  # [B, G, H/G*L, S]
+    return scores + bias.to(scores.dtype)
 
 
 def _ungrouped(x: Tensor, length: int) -> Tensor:
@@ -248,7 +259,8 @@ class Decoder(nn.Module):
         if not self.config.induction:
             return scores
         bonus = F.pad(self.copy_match.cumsum(0), (1, 0))  # the bonus of 0, 1, 2 and 3 matching tokens
-        return scores + bonus[matches]
+        # Not bonus[matches], whose gradient a GPU would add up one by one: a few places have all of the elements.
+        return scores + F.embedding(matches, bonus[:, None]).squeeze(-1)
 
     def coverage(self, hidden: Tensor, used: Tensor, before: Tensor) -> Tensor:
         """What is added to the copy scores of source tokens that were copied already, in this call or one before it.

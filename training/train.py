@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from model.tokenizer import Tokenizer
 from training.checkpoint import Progress, load_checkpoint, save_checkpoint, write_history
 from training.config import ModelConfig, TrainConfig
 from training.data.batches import Batch, build_batch, epoch_batches, training_batches
+from training.data.loader import Draw, ahead, in_turn
 from training.data.shards import ExampleTable, ToolTable, load_description, load_examples, load_tools
 from training.distributed import World, join_world
 from training.loss import Losses, anchor_loss, compute_losses
@@ -43,6 +44,7 @@ def train(
     init: str = "minilm",
     draw_batches: Callable[..., Iterator[Batch]] = training_batches,
     draw_validation: Callable[..., Iterator[Batch]] | None = None,
+    more: Sequence[Path] = (),
 ) -> Network:
     """Train to the end of `config`, leaving `checkpoint.pt`, `history.jsonl` and `loss.png` in `run`.
 
@@ -53,20 +55,26 @@ def train(
             weights. Not looked at on resume.
         draw_batches, draw_validation: the batches to learn from and those to measure on, called like `training_batches`
             and `validation_batches`, which it is by default.
+        more: further shards to learn from, of the same tokenizer; every batch is of one folder, and they take turns.
+            Held-out losses are measured on `shards` alone.
 
     Returns the network as it is at the end or, with `config.patience`, as it was when its held-out loss was lowest.
     """
-    load_description(shards)
+    folders = [shards, *more]
+    for folder in folders:
+        load_description(folder)
+        if (folder / "tokenizer.json").read_bytes() != (shards / "tokenizer.json").read_bytes():
+            raise ValueError(f"{folder} has another tokenizer than {shards}: prepare both with the same one")
     keep_freed_memory()
     with join_world() as world:
         return _train(
-            world, shards, run, config, model_config, init, draw_batches, draw_validation or validation_batches
+            world, folders, run, config, model_config, init, draw_batches, draw_validation or validation_batches
         )
 
 
 def _train(
     world: World,
-    shards: Path,
+    folders: Sequence[Path],
     run: Path,
     config: TrainConfig,
     model_config: ModelConfig | None,
@@ -75,9 +83,9 @@ def _train(
     draw_validation: Callable[..., Iterator[Batch]],
 ) -> Network:
     share = world.share(config.accumulate)
-    tokenizer = Tokenizer.load(shards / "tokenizer.json")
-    tools, examples, heldout = load_tools(shards), load_examples(shards, "train"), load_examples(shards, "heldout")
-    examples = examples.without(config.without) if config.without else examples
+    tokenizer = Tokenizer.load(folders[0] / "tokenizer.json")
+    draw = in_turn([_drawn_from(folder, config, draw_batches) for folder in folders])
+    tools, heldout = load_tools(folders[0]), load_examples(folders[0], "heldout")
     checkpoint = run / "checkpoint.pt"
     state = load_checkpoint(checkpoint) if checkpoint.exists() else None
     torch.manual_seed(config.seed)  # the same weights in every process; nothing after this is random but by the step
@@ -105,7 +113,7 @@ def _train(
 
     # This process's micro-batches: of the run's one sequence, every `world.size`-th.
     first = progress.step * config.accumulate + world.rank
-    batches = draw_batches(examples, tools, config.rows, config.candidates, config.seed, start=first, stride=world.size)
+    batches = ahead(draw, first, world.size, config.workers)
     if config.patience and world.leads and not progress.best:
         watch(progress, evaluate(network, validation, twins, config), network, config)
     begun = time.monotonic() - progress.seconds
@@ -162,6 +170,15 @@ def _train(
     if progress.best:
         network.load_state_dict(progress.best)
     return network.eval()
+
+
+def _drawn_from(folder: Path, config: TrainConfig, draw_batches: Callable[..., Iterator[Batch]]) -> Draw:
+    """The batches of one folder of shards."""
+    tools, examples = load_tools(folder), load_examples(folder, "train")
+    examples = examples.without(config.without) if config.without else examples
+    return lambda start, stride: draw_batches(
+        examples, tools, config.rows, config.candidates, config.seed, start=start, stride=stride
+    )
 
 
 def initialise(network: Network, tokenizer: Tokenizer, init: str) -> None:
