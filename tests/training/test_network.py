@@ -18,7 +18,7 @@ from tests.reference import matches  # noqa: E402
 from training.cli import params  # noqa: E402
 from training.config import ModelConfig  # noqa: E402
 from training.export import _CachedAttention  # noqa: E402
-from training.network import MASKED, Network, attend, match_lengths  # noqa: E402
+from training.network import MASKED, Network, attend, fused, match_lengths, written_out  # noqa: E402
 
 
 def random_ids(generator: torch.Generator, *shape: int) -> Tensor:
@@ -72,6 +72,18 @@ def test_attend_is_softmax_attention(generator: torch.Generator) -> None:
     keys, values = (x.view(2, 5, 2, 8).transpose(1, 2).repeat_interleave(2, dim=1) for x in (k, v))
     expected = torch.nn.functional.scaled_dot_product_attention(heads, keys, values, attn_mask=bias)
     torch.testing.assert_close(attend(q, k, v, bias, 8), expected.transpose(1, 2).reshape(2, 3, 32))
+
+
+def test_what_a_gpu_computes_is_what_a_cpu_does(generator: torch.Generator) -> None:
+    queries = torch.randn(2, 4, 9, 8, generator=generator, requires_grad=True)
+    keys, values = (torch.randn(2, 4, 5, 8, generator=generator, requires_grad=True) for _ in range(2))
+    for length in (1, 9):
+        bias = torch.where(torch.rand(2, 1, length, 5, generator=generator) < 0.3, MASKED, 0.0)
+        outs = [attention(queries, keys, values, bias) for attention in (fused, written_out)]
+        torch.testing.assert_close(*outs)
+        gradients = [torch.autograd.grad(out.square().sum(), (queries, keys, values)) for out in outs]
+        for a, b in zip(*gradients, strict=True):
+            torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()
