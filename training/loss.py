@@ -279,8 +279,8 @@ def anchor_loss(pooled: Tensor, reference: Encoder, batch: Batch) -> Tensor:
 
 
 def _take(x: Tensor, index: Tensor) -> Tensor:
-    """x [N, ..], index [..] -> [.., ..]. Unlike x[index], its gradient is one `index_add`, quick on a GPU even where one
-    place is taken thousands of times."""
+    """x [N, ..], index [..] -> [.., ..]. Unlike that of x[index], its gradient is one `index_add`, which on a GPU
+    is quick also where a place is taken thousands of times."""
     return x.index_select(0, index.flatten()).unflatten(0, index.shape)
 
 

@@ -90,9 +90,7 @@ def _products(q: Tensor) -> AbstractContextManager[object]:
     return torch.autocast("cpu", enabled=False) if q.device.type == "cpu" else nullcontext()
 
 
-def _grouped(
-    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, head_width: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _grouped(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, head_width: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Scaled queries [B, G, H/G*L, d], keys and values [B, G, S, d], and bias [B, 1, 1 or H/G*L, S]: heads of a group
     read the same, so they stand behind each other as if they were further rows."""
     if q.device.type == "cpu":

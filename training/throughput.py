@@ -42,8 +42,8 @@ def _wait(device: torch.device) -> None:
 class Meter:
     """Measures one process's batches between two readings.
 
-    Counting the FLOPs of a batch costs some time (on a GPU several times what the batch takes), so only the first SAMPLE
-    of them are counted that are asked for. Batches differ in size, so the mean of these stands for the others.
+    Counting the FLOPs of a batch costs some time, on a GPU several times what the batch takes. So only the first SAMPLE
+    of them are counted, at most. Batches differ in size: the mean of these stands for the others.
     """
 
     def __init__(self, peak: float) -> None:
