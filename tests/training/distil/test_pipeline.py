@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +17,11 @@ import pytest
 pytest.importorskip("torch")
 
 from model import load_engine, store  # noqa: E402
-from model.types import GenerationRequest, Message  # noqa: E402
+from model.types import GenerationRequest, Message, Tool  # noqa: E402
 from tests.training import corpus  # noqa: E402
 from tests.training.distil import students  # noqa: E402
 from tests.training.gemini_server import GeminiServer, day_used_up, gemini_server  # noqa: E402
-from tests.training.toy_teacher import TOOLS, ToyTeacher  # noqa: E402
+from tests.training.toy_teacher import SKILLS, Skill, ToyTeacher  # noqa: E402
 from training.data.cli import ARTIFACT  # noqa: E402
 from training.data.prepare import write_requests  # noqa: E402
 from training.distil import cli  # noqa: E402
@@ -31,22 +31,31 @@ from training.distil.student import DistilConfig  # noqa: E402
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 EXAMPLES = 60
+# As somebody may declare them at home: nothing but their parameters says what they do.
+TERSE = tuple(
+    replace(skill, tool=Tool(f"op_{number}", "", skill.tool.parameters)) for number, skill in enumerate(SKILLS)
+)
 QUICK = replace(students.CONFIG, epochs=25.0, replay=0.0)  # replay has tests of its own
 
 
 @pytest.fixture
-def gemini(monkeypatch: pytest.MonkeyPatch) -> Iterator[GeminiServer]:
-    with gemini_server(ToyTeacher(seed=2, wrong=0.1, blocked=0.02)) as server:
+def skills() -> Sequence[Skill]:
+    return SKILLS
+
+
+@pytest.fixture
+def gemini(skills: Sequence[Skill], monkeypatch: pytest.MonkeyPatch) -> Iterator[GeminiServer]:
+    with gemini_server(ToyTeacher(skills, seed=2, wrong=0.1, blocked=0.02)) as server:
         monkeypatch.setenv("GEMINI_API_KEY", server.key)
         yield server
 
 
 @pytest.fixture
-def tools(tmp_path: Path) -> Path:
+def tools(skills: Sequence[Skill], tmp_path: Path) -> Path:
     path = tmp_path / "mytools.json"
     declared = [
         {"type": "function", "function": {"name": t.name, "description": t.description, "parameters": t.parameters}}
-        for t in TOOLS
+        for t in (skill.tool for skill in skills)
     ]
     path.write_text(json.dumps(declared))
     # Composing general requests means to read the whole scenario library, each time.
@@ -69,16 +78,17 @@ def a_tiny_student(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.distil.student.DistilConfig", lambda: QUICK)
 
 
+@pytest.mark.parametrize("skills", [TERSE], ids=["terse"])
 def test_from_tools_to_a_published_model_that_is_better(
     gemini: GeminiServer, tools: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The shipped model, and few steps: enough to beat what it was."""
-    few = DistilConfig(epochs=3.0, replay=0.0, fewest_steps=0)
+    few = DistilConfig(epochs=4.0, replay=0.0, fewest_steps=0)
     few = replace(few, training=replace(few.training, rows=24, warmup=3, eval_every=10))
     monkeypatch.setattr("training.distil.student.DistilConfig", lambda: few)
     folder = tools.parent
     plain = [option for option in command(gemini, tools) if option != "--force"]
-    arguments = [*plain, "--start", str(ARTIFACT), "--examples", "120"]
+    arguments = [*plain, "--start", str(ARTIFACT), "--examples", "240"]
     assert cli.distil([*arguments, "--dry-run"]) == 0
     assert not gemini.requests, "a dry run asks nothing"
     assert "$0." in capsys.readouterr().out
@@ -89,12 +99,13 @@ def test_from_tools_to_a_published_model_that_is_better(
     assert own["after"]["total"] >= 10
     assert own["after"]["exact"] > own["before"]["exact"]
     labels = read_labels(folder / "run" / "labels" / "labels.jsonl")
-    assert 80 < len(labels) < 120
+    assert 180 < len(labels) < 240
     engine = load_engine(folder / "store" / "mytools" / "current", threads=1)
     assert engine.manifest.info["name"] == "bodkin-26m:mytools"
     assert engine.manifest.info["teacher"] == "gemini-2.5-flash-lite"
-    answer = engine.generate(GenerationRequest((Message("user", "set a timer for 5 minutes"),), TOOLS))
-    assert [(call.name, call.arguments) for call in answer.calls] == [("set_timer", '{"minutes":5}')]
+    declared = tuple(skill.tool for skill in TERSE)
+    answer = engine.generate(GenerationRequest((Message("user", "set a timer for 5 minutes"),), declared))
+    assert [(call.name, call.arguments) for call in answer.calls] == [("op_1", '{"minutes":5}')]
 
     # The same command once more: nothing is asked, trained or published again.
     asked, trained = len(gemini.requests), (student / "checkpoint.pt").stat().st_mtime_ns
