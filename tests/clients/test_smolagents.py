@@ -41,9 +41,10 @@ def test_an_agent(model: OpenAIModel, stream_outputs: bool) -> None:
     agent.prompt_templates["system_prompt"] = "You are a helpful assistant."
     steps = list(agent.run(QUESTION, stream=True))
     results = [(step.tool_call.name, step.output) for step in steps if isinstance(step, ToolOutput)]
-    # The answer's text is an argument that the model writes: which words it finds is another matter.
-    assert [name for name, _ in results] == ["get_weather", "final_answer"]
+    # Every step has to call something. Whether the model asks once more before it answers, and in which words it does,
+    # is another matter.
     assert results[0] == ("get_weather", "18 degrees in Paris")
+    assert [name for name, _ in results].count("final_answer") == 1 and results[-1][0] == "final_answer"
     assert isinstance(steps[-1], FinalAnswerStep)
     deltas = [step for step in steps if isinstance(step, ChatMessageStreamDelta)]
     assert (len(deltas) > 4) == stream_outputs
