@@ -113,7 +113,9 @@ class Run:
         return json.loads(self._file.read_text(encoding="utf-8")) if self._file.exists() else default
 
     def _settings(self) -> Any:
-        return json.loads(json.dumps({**asdict(self.setup), "data_sha256": self.data}))  # as it is read back
+        settings = json.loads(json.dumps({**asdict(self.setup), "data_sha256": self.data}))  # as it is read back
+        del settings["train"]["workers"]  # makes no difference to what is trained
+        return settings
 
 
 def choose(names: Sequence[str]) -> list[Variant]:

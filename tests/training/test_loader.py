@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ torch = pytest.importorskip("torch")
 
 from tests.artifact import tokenizer  # noqa: E402
 from tests.training import corpus  # noqa: E402
+from training import cli  # noqa: E402
 from training import train as module  # noqa: E402
 from training.config import ModelConfig, TrainConfig  # noqa: E402
 from training.data.loader import ahead, in_turn  # noqa: E402
@@ -81,7 +81,9 @@ def test_a_run_over_two_sets_is_the_same_with_workers_and_without(
 ) -> None:
     monkeypatch.setattr(module, "plot_history", lambda *_: None)
     train(sets[0], tmp_path / "own", CONFIG, TINY, init="random", more=sets[1:])
-    train(sets[0], tmp_path / "ahead", replace(CONFIG, workers=2), TINY, init="random", more=sets[1:])
+    options = "--size tiny --init random --precision fp32 --steps 10 --rows 8 --candidates 2 --warmup 2 --eval-every 1"
+    folders = ["--shards", *map(str, sets), "--run", str(tmp_path / "ahead")]
+    assert cli.train([*folders, *options.split(), "--workers", "2"]) == 0
     assert losses(tmp_path / "own") == losses(tmp_path / "ahead")
     train(sets[0], tmp_path / "one", CONFIG, TINY, init="random")
     assert losses(tmp_path / "own") != losses(tmp_path / "one")

@@ -51,6 +51,16 @@ def test_a_restart_begins_a_new_window(clock: list[float]) -> None:
     assert meter.read(1, 16, 1)["examples_per_second"] == 8.0
 
 
+def test_a_sample_is_counted_and_stands_for_the_rest(clock: list[float]) -> None:
+    meter = Meter(peak=1e6)
+    for outputs in [30] * throughput.SAMPLE + [60] * 3:
+        with meter.counting():
+            product(10, 20, outputs)
+    assert meter.counted == [36_000] * throughput.SAMPLE
+    clock[0] += 1.0
+    assert meter.read(1, 16, 1)["utilisation"] == pytest.approx(0.036)
+
+
 def test_bf16_products_are_counted_as_well() -> None:
     meter = Meter(peak=1e6)
     with meter.counting(), torch.autocast("cpu", torch.bfloat16):
