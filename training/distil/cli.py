@@ -58,6 +58,7 @@ def distil(argv: Sequence[str]) -> int:
             base_url=options.base_url,
             requests_per_minute=options.requests_per_minute,
             override=Price(*options.price) if options.price else None,
+            api_key="not needed" if options.dry_run else None,  # nothing is asked
         )
         with closing(Pipeline(_settings(options), teacher)) as pipeline:
             if options.dry_run:

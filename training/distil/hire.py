@@ -46,18 +46,20 @@ def hire(
     base_url: str | None = None,
     requests_per_minute: float | None = None,
     override: Price | None = None,
+    api_key: str | None = None,
 ) -> Hired:
     """Raises ValueError for a name that is none or a model without a price, TeacherError without a key.
 
     Args:
         base_url: of Gemini's API, if not Google's own.
         override: dollars per million tokens, for a model whose price is not known here.
+        api_key: Gemini's, if not that of the environment.
     """
     vendor, _, what = named.partition(":")
     if vendor == "recorded" and what:
         return _recorded(Path(what), tools)
     if vendor == "gemini":
-        return _gemini(what, tools, base_url, requests_per_minute, override)
+        return _gemini(what, tools, base_url, requests_per_minute, override, api_key)
     raise ValueError(f"no teacher {named!r}: there are gemini, gemini:MODEL and recorded:FILE")
 
 
@@ -74,14 +76,19 @@ def _recorded(path: Path, tools: Sequence[Tool]) -> Hired:
 
 
 def _gemini(
-    model: str, tools: Sequence[Tool], base_url: str | None, requests_per_minute: float | None, override: Price | None
+    model: str,
+    tools: Sequence[Tool],
+    base_url: str | None,
+    requests_per_minute: float | None,
+    override: Price | None,
+    api_key: str | None,
 ) -> Hired:
     from training.teacher.declarations import losses
     from training.teacher.gemini import DEFAULT_MODEL, GeminiTeacher
 
     model = model or DEFAULT_MODEL
     price(model, override)  # an unknown one is an error before anything is asked
-    teacher = GeminiTeacher(model, base_url=base_url, requests_per_minute=requests_per_minute)
+    teacher = GeminiTeacher(model, api_key=api_key, base_url=base_url, requests_per_minute=requests_per_minute)
     return Hired(
         model,
         teacher,
