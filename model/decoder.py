@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.grammar import Grammar
+from model.links import FEATURES, OVERLAPS, Links, overlaps
 from model.parameters import NO_PARAMETER, ParameterTracker
 from model.sampling import Sampler
 from model.session import Encoding, Float, Int, Session, Source, Step
@@ -78,6 +79,7 @@ class Decoder:
         self._used = self._before = np.zeros(0, np.float32)
         self._covered: dict[int, Float] = {}
         self._reading: tuple[Encoding, ...] = ()
+        self._links: dict[int, Links] = {}  # of each tool that was called
         self.budget = budget
         self.written = 0
 
@@ -100,7 +102,17 @@ class Decoder:
         nothing = np.zeros((0, source.ids.shape[1]), np.int64)
         none = nothing.astype(np.float32)
         step = self._session.step(
-            ids, vectors[:, None], (past[0], past[1]), source, similarity, NO_ROWS, nothing, none, none
+            ids,
+            vectors[:, None],
+            (past[0], past[1]),
+            source,
+            similarity,
+            self._overlap(candidates),
+            NO_ROWS,
+            nothing,
+            none,
+            none,
+            no_links(source),
         )
         scores = np.exp(step.route.astype(np.float64) - step.route.max())
         probabilities = scores / scores.sum()
@@ -116,6 +128,12 @@ class Decoder:
         self._recent = [SLOT] * MATCHES
         self._open_call(candidates[choice])
         return route
+
+    def _overlap(self, candidates: Sequence[Encoding]) -> Float:
+        """[candidates + 1, OVERLAPS]: of words with the conversation's end; zero for NONE, the last."""
+        start, end = self._conversation.pool
+        tools = [(t.words[slice(*t.pool)], t.words[t.pool[1] :]) for t in candidates]
+        return np.pad(overlaps(self._conversation.words[start:end], tools), ((0, 1), (0, 0)))
 
     def fill(self, grammar: Grammar, tracker: ParameterTracker) -> Iterator[Written]:
         """Write one call's arguments under `grammar`, piece by piece.
@@ -165,7 +183,8 @@ class Decoder:
             # Directly behind the slot: its state is not kept, and every grammar forces the opening brace.
             raise AssertionError("a call's arguments begin with a forced token")
         matches = match_lengths(self._source.ids[0], self._source.twins[0], self._recent)
-        step = self._feed(np.zeros(1, np.int64), matches[None], self._used[None], self._before[None])
+        links = self._links[id(self._reading[-1])].features(self._parameters[-1])
+        step = self._feed(np.zeros(1, np.int64), matches[None], self._used[None], self._before[None], links[None])
         return step.probabilities[0], step.copied[0]
 
     def _flush(self) -> None:
@@ -173,16 +192,27 @@ class Decoder:
         if self._pending:
             assert self._source is not None
             nothing = np.zeros((0, self._source.ids.shape[1]), np.int64)
-            self._feed(NO_ROWS, nothing, nothing.astype(np.float32), nothing.astype(np.float32))
+            none = nothing.astype(np.float32)
+            self._feed(NO_ROWS, nothing, none, none, no_links(self._source))
 
-    def _feed(self, fill: Int, matches: Int, used: Float, before: Float) -> Step:
+    def _feed(self, fill: Int, matches: Int, used: Float, before: Float, links: Float) -> Step:
         assert self._source is not None
         ids = np.array([self._pending], np.int64)
         _, tool = self._reading
         vectors = np.stack([self._nothing if p == NO_PARAMETER else tool.parameters[p] for p in self._parameters])
         similarity = np.zeros(1, np.float32)
         step = self._session.step(
-            ids, vectors[None].astype(np.float32), self._past, self._source, similarity, fill, matches, used, before
+            ids,
+            vectors[None].astype(np.float32),
+            self._past,
+            self._source,
+            similarity,
+            np.zeros((1, OVERLAPS), np.float32),
+            fill,
+            matches,
+            used,
+            before,
+            links,
         )
         self._past = (step.keys, step.values)
         self._pending, self._parameters = [], []
@@ -193,6 +223,8 @@ class Decoder:
         before = [self._covered.get(id(text), np.zeros(len(text.ids), np.float32)) for text in self._reading]
         self._before = np.minimum(np.concatenate(before), np.float32(1.0))
         self._used = np.zeros(len(self._before), np.float32)
+        if id(tool) not in self._links:
+            self._links[id(tool)] = Links(self._conversation.words, tool.words, tool.owner)
 
     def _cover(self, token: int, copied: Float) -> None:
         """Lay a chosen token to the source tokens that it equals, in proportion to their copy attention.
@@ -236,6 +268,11 @@ def match_lengths(source: Int, twins: Int, recent: Sequence[int]) -> Int:
         run &= shifted
         total += run
     return total
+
+
+def no_links(source: Source) -> Float:
+    """The links of no row."""
+    return np.zeros((0, source.ids.shape[1], FEATURES), np.float32)
 
 
 def _row(source: Source, row: int, length: int) -> Source:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.leaves import Leaf, leaves
+from model.prompt import RESULT_OPENS, is_plain_result
 from model.session import Float, Int
 from model.spelling import Place, Text
 from model.tokenizer import ASSISTANT, RESULT, SYSTEM, USER
@@ -145,7 +146,11 @@ class Witness:
         # No text can spell the tokens of roles, so they tell where the turns begin.
         begins = np.flatnonzero((self._ids >= min(_ROLES)) & (self._ids <= max(_ROLES)))
         for message, begin, end in zip(self._messages, begins, [*begins[1:], len(self._ids)], strict=True):
-            ends = np.cumsum(self._sizes[self._ids[begin + 1 : end]])
+            first = int(begin) + 1
+            ends = np.cumsum(self._sizes[self._ids[first:end]])
+            if is_plain_result(message):  # its text is not the first thing that the model reads
+                opening = int(np.searchsorted(ends, len(RESULT_OPENS))) + 1
+                first, ends = first + opening, ends[opening:] - len(RESULT_OPENS)
             place = _characters_before(message.text)
             length = len(message.text) if place is None else len(place) - 1  # in bytes; calls follow the text
             inside = int(np.searchsorted(ends, length, side="left")) + 1 if length else 0
@@ -154,7 +159,7 @@ class Witness:
             if place is not None:
                 # A character that is spread over tokens belongs to all of them.
                 starts, ends = place[starts], np.where(ends > starts, place[np.maximum(ends - 1, 0)] + 1, place[ends])
-            yield _Turn(Text(message.text), int(begin) + 1, starts, ends)
+            yield _Turn(Text(message.text), first, starts, ends)
 
 
 def _bytes_before(text: str) -> Int | None:

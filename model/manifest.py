@@ -12,7 +12,7 @@ from typing import Any
 from model.errors import ArtifactError
 from model.prompt import FORMAT_VERSION
 
-ARTIFACT_VERSION = 3  # 3: parameter vectors
+ARTIFACT_VERSION = 4  # 4: links and overlaps
 EMBEDDING = "embedding.bin"
 FILES = ("encoder.onnx", "decoder.onnx", EMBEDDING, "tokenizer.json")
 

@@ -16,7 +16,8 @@ from typing import Any
 from model.tokenizer import ASSISTANT, RESULT, SYSTEM, TOOL, USER, Tokenizer
 from model.types import Message, Tool, ToolCall
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 2: results that are no JSON
+RESULT_OPENS, RESULT_CLOSES = '{"result":"', '"}'  # around those, as the results that the model has learnt from read
 # References can multiply a short schema into a text without end. It is cut where it is too long for any model to read.
 MAX_PARTS = 4_000
 PART = 50  # characters of a description or constant that count as one part
@@ -56,7 +57,7 @@ def calls_text(calls: Sequence[ToolCall]) -> str:
 
 def encode_messages(messages: Sequence[Message], tokenizer: Tokenizer) -> Prompt:
     """The conversation's ids. The pooled range is the last user turn and all that follows it."""
-    texts = [m.text + (calls_text(m.tool_calls) if m.tool_calls else "") for m in messages]
+    texts = [_turn_text(m) for m in messages]
     ids: list[int] = []
     start = 0
     for message, text_ids in zip(messages, tokenizer.encode_batch(texts), strict=True):
@@ -65,6 +66,17 @@ def encode_messages(messages: Sequence[Message], tokenizer: Tokenizer) -> Prompt
         ids.append(_ROLE_TOKENS[message.role])
         ids.extend(text_ids)
     return Prompt(ids, (start, len(ids)))
+
+
+def is_plain_result(message: Message) -> bool:
+    """Whether this is a tool's result in plain words: the model reads it as one in JSON, `RESULT_OPENS` around it."""
+    return message.role == "tool" and not message.text.lstrip().startswith(("{", "["))
+
+
+def _turn_text(message: Message) -> str:
+    if is_plain_result(message):
+        return f"{RESULT_OPENS}{message.text}{RESULT_CLOSES}"
+    return message.text + (calls_text(message.tool_calls) if message.tool_calls else "")
 
 
 def encode_tool(tool: Tool, tokenizer: Tokenizer) -> Prompt:

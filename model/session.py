@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from model.errors import RuntimeMissingError
 from model.manifest import EMBEDDING
+from model.parameters import NO_PARAMETER
 from model.prompt import Prompt
 from model.tokenizer import PAD, Tokenizer
 
@@ -26,12 +27,17 @@ Int = npt.NDArray[np.int64]
 class Encoding:
     """One encoded text of T tokens: a tool or a conversation.
 
-    `ids`, `twins` [T]; `pooled` [width] and, of a tool's P parameters, `parameters` [P, width], all of unit length;
+    `ids`, `twins`, `words` [T]; `owner` [T] the number of the parameter in whose lines each token of a tool is, or
+    NO_PARAMETER; `pool` the range that `pooled` [width] is of; it and, of a tool's P parameters, `parameters`
+    [P, width] are of unit length;
     `keys`, `values` [layers, T, kv_width]; `copy_keys` [T, copy_width].
     """
 
     ids: Int
     twins: Int
+    words: Int
+    owner: Int
+    pool: tuple[int, int]
     pooled: Float
     parameters: npt.NDArray[Any]
     keys: npt.NDArray[Any]
@@ -40,8 +46,9 @@ class Encoding:
 
     @property
     def nbytes(self) -> int:
-        arrays = (self.ids, self.twins, self.pooled, self.parameters, self.keys, self.values, self.copy_keys)
-        return sum(a.nbytes for a in arrays)
+        texts = (self.ids, self.twins, self.words, self.owner)
+        states = (self.pooled, self.parameters, self.keys, self.values, self.copy_keys)
+        return sum(a.nbytes for a in (*texts, *states))
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class Session:
 
     Args:
         folder: the artifact.
-        twins: `Tokenizer.twins`.
+        tokenizer: the artifact's.
         sizes: the manifest's network sizes.
         threads: of ONNX Runtime, for one operator.
         half: keep encodings in float16, half the memory; on for int8 artifacts, whose error is larger than that.
@@ -81,7 +88,7 @@ class Session:
     def __init__(self, folder: Path, tokenizer: Tokenizer, sizes: dict[str, int], threads: int, half: bool) -> None:
         self._encoder = _load(folder / "encoder.onnx", threads)
         self._decoder = _load(folder / "decoder.onnx", threads)
-        self._twins = tokenizer.twins
+        self._twins, self._words = tokenizer.twins, tokenizer.words
         self.sizes = sizes
         self._dtype = np.float16 if half else np.float32
 
@@ -95,6 +102,9 @@ class Session:
                 Encoding(
                     ids[row, :size].copy(),
                     self._twins[ids[row, :size]],
+                    self._words[ids[row, :size]],
+                    _owner(prompt),
+                    prompt.pool,
                     pooled[row, 0].copy(),
                     pooled[row, 1 : len(prompt.ranges)].astype(self._dtype),
                     keys[:, row, :size].astype(self._dtype),
@@ -163,14 +173,16 @@ class Session:
         past: tuple[Float, Float],
         source: Source,
         similarity: Float,
+        overlap: Float,
         fill: Int,
         matches: Int,
         used: Float,
         before: Float,
+        links: Float,
     ) -> Step:
         """Run the decoder; shapes as in `training.export.DecoderGraph`.
 
-        `matches`, `used`, `before` [N, S] belong to the rows `fill`.
+        `matches`, `used`, `before` [N, S] and `links` [N, S, FEATURES] belong to the rows `fill`.
         """
         outputs = self._decoder.run(
             None,
@@ -183,6 +195,7 @@ class Session:
                 "values": source.values,
                 "readable": source.readable,
                 "similarity": similarity,
+                "overlap": overlap,
                 "fill": fill,
                 "copy_keys": source.copy_keys[fill],
                 "source": source.ids[fill],
@@ -190,9 +203,18 @@ class Session:
                 "matches": matches,
                 "used": used,
                 "before": before,
+                "links": links,
             },
         )
         return Step(*outputs)
+
+
+def _owner(prompt: Prompt) -> Int:
+    """[T]: the number of the parameter in whose lines each token is, or NO_PARAMETER."""
+    owner = np.full(len(prompt.ids), NO_PARAMETER, np.int64)
+    for number, (start, end) in enumerate(prompt.parameters):
+        owner[start:end] = number
+    return owner
 
 
 def _load(path: Path, threads: int) -> onnxruntime.InferenceSession:

@@ -91,6 +91,40 @@ class Tokenizer:
         ids = {token: i for i, token in enumerate(self.tokens)}
         return np.array([ids.get(t[1:], PAD) if t.startswith("Ġ") and len(t) > 1 else PAD for t in self.tokens])
 
+    @cached_property
+    def words(self) -> npt.NDArray[np.int64]:
+        """[vocab_size]: the same number for tokens that are the same word but for case, leading space and ending.
+
+        0 for marks, digits, special tokens and `_STOP_WORDS`. A fragment of a longer word counts as one.
+        """
+        numbers: dict[str, int] = {}
+        found = np.zeros(self.vocab_size, np.int64)
+        for i, raw in enumerate(self.token_bytes[len(SPECIAL_TOKENS) :], len(SPECIAL_TOKENS)):
+            word = raw.decode("utf-8", "replace").strip().lower()
+            if word.isalpha() and word not in _STOP_WORDS:
+                found[i] = numbers.setdefault(_stem(word), len(numbers) + 1)
+        return found
+
+
+# Not among them: from, to, by, with, before, after and their like, which tell parameters apart.
+_STOP_WORDS = frozenset(
+    "a an the this that these those of and or is are was be been am it its i me my we us our you your he she they "
+    "them their in on at for as if so do does did can could will would shall should may please there here what which "
+    "who how not s t re ve ll d m".split()
+)
+
+
+def _stem(word: str) -> str:
+    """The word without a common English ending. A rule of our own, because weights are trained on what it gives: it
+    must not change with the version of a library."""
+    if word.endswith("ies") and len(word) > 4:
+        return word.removesuffix("ies") + "y"
+    for ending in ("ing", "ed", "es", "s"):
+        if word.endswith(ending) and not word.endswith("ss") and len(word) - len(ending) >= 3:
+            word = word.removesuffix(ending)
+            break
+    return word.removesuffix("e") if len(word) > 3 else word
+
 
 def _bytes_by_letter() -> dict[str, int]:
     """The byte that each letter of the byte-level alphabet stands for: a printable one for itself (GPT-2's table)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,50 @@ def matches(source: Sequence[int], twins: npt.NDArray[np.int64], written: Sequen
     return lengths
 
 
+def links(
+    said: Sequence[int], tool: Sequence[int], ranges: dict[str, tuple[int, int]], name: str | None
+) -> list[list[float]]:
+    """The features of each token of a conversation and of a tool, all given as words, while `name` is written."""
+    having = {n: set(tool[start:end]) - {0} for n, (start, end) in ranges.items()}
+
+    def share(word: int, n: str) -> float:
+        return 1 / sum(word in h for h in having.values()) if word in having[n] else 0.0
+
+    own = [share(word, name) if name in having else 0.0 for word in said]
+    others = [sum(share(word, n) for n in having if n != name) for word in said]
+
+    def around(values: list[float], place: int) -> list[float]:
+        return [values[i] if 0 <= i < len(values) else 0.0 for i in range(place - 6, place + 7)]
+
+    features = [[*around(own, place), *around(others, place), 0.0, 0.0, 0.0] for place in range(len(said))]
+    for place, word in enumerate(tool):
+        of = next((n for n, (start, end) in ranges.items() if start <= place < end), None)
+        mentioned = max((share(w, of) for w in set(said)), default=0.0) if of is not None else 0.0
+        linked = share(word, of) if of is not None and word in said else 0.0
+        mine = of is not None and of == name
+        features.append([*[0.0] * 26, linked * mine, float(mine), mentioned])
+    return features
+
+
+def overlap(said: Sequence[int], heads: Sequence[Sequence[int]], rests: Sequence[Sequence[int]]) -> list[list[float]]:
+    """What the words of a conversation's end have in common with the heads and parameters of a slot's candidates."""
+    asked = [w for w in sorted(set(said)) if w]
+    features = []
+    for k, head in enumerate(heads):
+        bodies = [[w for w in rest if w not in heads[j]] for j, rest in enumerate(rests)]
+        in_head, in_rest = [w for w in asked if w in head], [w for w in asked if w in bodies[k]]
+        alone = [w for w in in_head if sum(w in h for h in heads) == 1]
+        alone_rest = [w for w in in_rest if sum(w in b for b in bodies) == 1]
+        features.append(
+            [
+                len(in_head) / max(1, len(set(head) - {0})),
+                len(in_head + in_rest) / max(1, len(asked)),
+                *(math.log(1 + len(found)) for found in (in_head, in_rest, alone, alone_rest)),
+            ]
+        )
+    return features
+
+
 def parameter_at(text: str) -> str | None:
     """The top-level key whose value the beginning of a compact JSON object ends in; right behind the key is in it."""
     name, depth, at = None, 0, 0
@@ -59,10 +104,12 @@ def parameter_at(text: str) -> str | None:
 class Text:
     """An encoded prompt: `keys`, `values` [layers, T, kv_width], `copy_keys` [T, copy_width], `pooled` [width].
 
-    `parameters` are a tool's parameters' vectors [width], by name.
+    `parameters` are a tool's parameters' vectors [width], `ranges` where in `ids` they are declared, by name.
     """
 
     ids: list[int]
+    pool: tuple[int, int]
+    ranges: dict[str, tuple[int, int]]
     pooled: Tensor
     parameters: dict[str, Tensor]
     keys: Tensor
@@ -121,7 +168,17 @@ class Reference:
         encoded = self.network.encoder(torch.tensor([prompt.ids]), pool)
         pooled, *vectors = encoded.pooled[0]
         parameters = dict(zip(prompt.names, vectors, strict=True))
-        return Text(prompt.ids, pooled, parameters, encoded.keys[:, 0], encoded.values[:, 0], encoded.copy_keys[0])
+        ranges = dict(zip(prompt.names, prompt.parameters, strict=True))
+        return Text(
+            prompt.ids,
+            prompt.pool,
+            ranges,
+            pooled,
+            parameters,
+            encoded.keys[:, 0],
+            encoded.values[:, 0],
+            encoded.copy_keys[0],
+        )
 
     def _hidden(self, last: Text | None | str) -> Tensor:
         """The states of all tokens [L, width]; `last` adds a slot for a tool, one for NONE (None), or nothing ("")."""
@@ -150,10 +207,15 @@ class Reference:
 
     def route(self, candidates: Sequence[Text]) -> list[Tensor]:
         """The score of each candidate at the next slot, and last that of NONE."""
+        words = self.tokenizer.words
+        start, end = self.conversation.pool
+        heads = [words[tool.ids[: tool.pool[1]]].tolist() for tool in candidates]
+        rests = [words[tool.ids[tool.pool[1] :]].tolist() for tool in candidates]
+        shared = overlap(words[self.conversation.ids[start:end]].tolist(), heads, rests)
         scores = []
-        for tool in (*candidates, None):
+        for tool, features in zip((*candidates, None), torch.tensor([*shared, [0.0] * 6]), strict=True):
             similarity = torch.tensor(0.0) if tool is None else self.conversation.pooled @ tool.pooled
-            scores.append(self.network.decoder.route_scores(self._hidden(tool)[-1], similarity))
+            scores.append(self.network.decoder.route_scores(self._hidden(tool)[-1], similarity, features))
         return scores
 
     def _copy_scores(self, call: Call, length: int, hidden: Tensor) -> Tensor:
@@ -162,7 +224,11 @@ class Reference:
         keys = torch.cat((self.conversation.copy_keys, call.tool.copy_keys))
         bonus = [torch.tensor(0.0), *decoder.copy_match.cumsum(0)]
         found = matches([*self.conversation.ids, *call.tool.ids], self.tokenizer.twins, call.tokens[:length])
-        return keys @ decoder.copy_query(hidden) * keys.shape[-1] ** -0.5 + torch.stack([bonus[m] for m in found])
+        scores = keys @ decoder.copy_query(hidden) * keys.shape[-1] ** -0.5 + torch.stack([bonus[m] for m in found])
+        said, declared = (self.tokenizer.words[text.ids].tolist() for text in (self.conversation, call.tool))
+        name = parameter_at(self.tokenizer.decode(call.tokens[:length]))
+        features = torch.tensor(links(said, declared, call.tool.ranges, name))
+        return scores + features @ decoder.copy_link(hidden)
 
     def copied(self, hidden: Tensor) -> list[Tensor]:
         """Of each call, how often each token of conversation and tool [S] has been copied: not bounded by 1.

@@ -23,13 +23,15 @@ class ModelConfig:
     copy: bool = True  # the copy head; without it every token comes from the vocabulary
     induction: bool = True  # the bonus of source tokens that continue what was just written
     coverage: bool = True  # what copying a source token does to copying it again
+    links: bool = True  # the bonus of source tokens near words that the parameter and the conversation share
+    overlap: bool = True  # the part of words that tool and conversation share in the route score
     parameters: bool = True  # the vector of the parameter being written, in the decoder's input
     rerank: bool = True  # the decoder's part in the route score; without it pooled vectors decide alone
 
     @property
     def switched_off(self) -> tuple[str, ...]:
         """The parts that this network does without; empty for one that can be served."""
-        parts = ("copy", "induction", "coverage", "parameters", "rerank")
+        parts = ("copy", "induction", "coverage", "links", "overlap", "parameters", "rerank")
         return tuple(name for name in parts if not getattr(self, name))
 
     @property

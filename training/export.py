@@ -24,6 +24,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor, nn
 
+from model.links import FEATURES, OVERLAPS
 from model.manifest import EMBEDDING, Manifest, write_manifest
 from model.prompt import FORMAT_VERSION
 from model.tokenizer import Tokenizer
@@ -59,9 +60,10 @@ class DecoderGraph(nn.Module):
     """`decoder.onnx`: one step of B rows and L tokens behind P cached ones, reading S source tokens.
 
     Inputs: `ids` [B, L], `vectors` [B, L, width], `past_keys`/`past_values` [layers, B, P, kv], `keys`/`values`
-    [layers, B, S, kv], `readable` [B, S] (1.0 or 0.0), `similarity` [B]; and for the N rows `fill` whose next token is
-    wanted: `copy_keys` [N, S, copy], `source`, `twins`, `matches` [N, S] (ids, no-space ids, induction matches 0..3),
-    `used` and `before` [N, S] (how much of each source token this call and earlier ones have copied, 0..1).
+    [layers, B, S, kv], `readable` [B, S] (1.0 or 0.0), `similarity` [B], `overlap` [B, OVERLAPS]; and for the N rows
+    `fill` whose next token is wanted: `copy_keys` [N, S, copy], `source`, `twins`, `matches` [N, S] (ids, no-space ids,
+    induction matches 0..3), `used` and `before` [N, S] (how much of each source token this call and earlier ones have
+    copied, 0..1), `links` [N, S, FEATURES] of `model.links`.
     Outputs: `route` [B] scores; `probabilities` [N, V] after the last token; `copied` [N, S] the copy attention without
     regard to `used` and `before`; `new_keys`/`new_values` [layers, B, P+L, kv].
     """
@@ -75,6 +77,7 @@ class DecoderGraph(nn.Module):
         "values": {1: "B", 2: "S"},
         "readable": {0: "B", 1: "S"},
         "similarity": {0: "B"},
+        "overlap": {0: "B"},
         "fill": {0: "N"},
         "copy_keys": {0: "N", 1: "S"},
         "source": {0: "N", 1: "S"},
@@ -82,6 +85,7 @@ class DecoderGraph(nn.Module):
         "matches": {0: "N", 1: "S"},
         "used": {0: "N", 1: "S"},
         "before": {0: "N", 1: "S"},
+        "links": {0: "N", 1: "S"},
     }
     outputs = {
         "route": {0: "B"},
@@ -106,6 +110,7 @@ class DecoderGraph(nn.Module):
         values: Tensor,
         readable: Tensor,
         similarity: Tensor,
+        overlap: Tensor,
         fill: Tensor,
         copy_keys: Tensor,
         source: Tensor,
@@ -113,6 +118,7 @@ class DecoderGraph(nn.Module):
         matches: Tensor,
         used: Tensor,
         before: Tensor,
+        links: Tensor,
     ) -> tuple[Tensor, ...]:
         past, length = past_keys.shape[2], ids.shape[1]
         at = torch.arange(length, device=ids.device) + past
@@ -130,11 +136,11 @@ class DecoderGraph(nn.Module):
         with _shared_embedding(self.decoder, embedding):
             hidden = self.decoder(ids, vectors, at[None].expand(ids.shape), attention)
             last = hidden[:, -1]
-            route = self.decoder.route_scores(last, similarity)
+            route = self.decoder.route_scores(last, similarity, overlap)
             chosen = last.index_select(0, fill)[:, None]  # [N, 1, width]
             scores = self.decoder.copy_scores(
                 chosen, copy_keys, matches[:, None], reading.index_select(0, fill)[:, None]
-            )
+            ) + self.decoder.link(chosen, links[:, None])
             coverage = self.decoder.coverage(chosen, used[:, None], before[:, None])
             copied = (scores + coverage).softmax(-1)[:, 0]
             gates = self.decoder.gates(chosen[:, 0])
@@ -373,6 +379,7 @@ def _decoder_example(network: Network) -> tuple[Tensor, ...]:
         memory,
         torch.ones(rows, source),
         torch.zeros(rows),
+        torch.zeros(rows, OVERLAPS),
         torch.arange(fills),
         torch.zeros(fills, source, c.copy_width),
         ones,
@@ -380,6 +387,7 @@ def _decoder_example(network: Network) -> tuple[Tensor, ...]:
         ones,
         torch.zeros(fills, source),
         torch.zeros(fills, source),
+        torch.zeros(fills, source, FEATURES),
     )
 
 

@@ -6,18 +6,21 @@ attention bucket by bucket.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from model.parameters import NO_PARAMETER
 from model.tokenizer import NONE, PAD, SLOT
 from training.data.batches import CONVERSATION, NO_TOOL, NOBODY, Batch, Routes
 from training.data.packing import ROWS, Packed, pad_to
 from training.data.reads import Reads
-from training.network import MASKED, Encoder, Network, attend, attend_part, match_lengths, merge_parts
+from training.links import link_features, overlap_features
+from training.network import MASKED, Encoder, Network, Spelling, attend, attend_part, match_lengths, merge_parts
 
 CONTRASTIVE_TEMPERATURE = 0.05
 
@@ -48,7 +51,7 @@ class Memory(NamedTuple):
     copy_keys: Tensor
 
 
-def compute_losses(network: Network, batch: Batch, twins: Tensor, free_only: bool = True) -> tuple[Losses, Tensor]:
+def compute_losses(network: Network, batch: Batch, spelling: Spelling, free_only: bool = True) -> tuple[Losses, Tensor]:
     """One pass over a batch. Also returns the conversations' pooled vectors [B, width], for further terms.
 
     `fill` counts the tokens that the grammar leaves free; with `free_only=False`, all tokens of arguments.
@@ -64,8 +67,8 @@ def compute_losses(network: Network, batch: Batch, twins: Tensor, free_only: boo
     vectors = torch.cat((tool, memory.parameters, torch.zeros_like(tool[:1])))  # the last is that of no parameter
     hidden = network.decoder(batch.decoder.ids, _take(vectors, batch.vector), batch.decoder.position, attention)
     counted = batch.free if free_only else batch.target != PAD
-    fill, fill_accuracy = _fill_loss(network, batch, memory, hidden, reads, twins, counted)
-    route, route_accuracy = _route_loss(network, batch, memory, query, tool, attention)
+    fill, fill_accuracy = _fill_loss(network, batch, memory, hidden, reads, spelling, counted)
+    route, route_accuracy = _route_loss(network, batch, memory, query, tool, attention, spelling)
     contrast = _contrastive_loss(batch, query, tool)
     return Losses(fill, route, contrast, fill_accuracy, route_accuracy), query
 
@@ -166,10 +169,16 @@ class RouteAttention:
 
 
 def _route_loss(
-    network: Network, batch: Batch, memory: Memory, query: Tensor, tool: Tensor, fill: FillAttention
+    network: Network,
+    batch: Batch,
+    memory: Memory,
+    query: Tensor,
+    tool: Tensor,
+    fill: FillAttention,
+    spelling: Spelling,
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy of each slot's softmax; every candidate is one decoder step, as in serving."""
-    scores = route_scores(network, batch, memory, query, tool, fill)
+    scores = route_scores(network, batch, memory, query, tool, fill, spelling)
     slots = _take(scores, batch.route_index.clamp(min=0)).masked_fill(batch.route_index == NO_TOOL, MASKED)  # [R, C+1]
     accuracy = (slots.argmax(-1) == batch.route_target).float().mean()
     row = batch.routes.row[batch.route_index[:, -1]]  # NONE is a candidate of every slot
@@ -177,7 +186,13 @@ def _route_loss(
 
 
 def route_scores(
-    network: Network, batch: Batch, memory: Memory, query: Tensor, tool: Tensor, fill: FillAttention
+    network: Network,
+    batch: Batch,
+    memory: Memory,
+    query: Tensor,
+    tool: Tensor,
+    fill: FillAttention,
+    spelling: Spelling,
 ) -> Tensor:
     """The score [n] of every route row."""
     past = torch.cat(fill.kept, dim=-1)  # [N, layers * 2 * kv]
@@ -187,11 +202,17 @@ def route_scores(
     ids = torch.where(none, NONE, SLOT)
     hidden = network.decoder(ids, vectors, routes.start, RouteAttention(network, routes, memory.cross, past))
     similarity = (_take(query, routes.row) * vectors).sum(-1)
-    return network.decoder.route_scores(hidden, similarity)
+    return network.decoder.route_scores(hidden, similarity, overlaps_of(batch, spelling))
 
 
 def _fill_loss(
-    network: Network, batch: Batch, memory: Memory, hidden: Tensor, reads: list[Tensor], twins: Tensor, counted: Tensor
+    network: Network,
+    batch: Batch,
+    memory: Memory,
+    hidden: Tensor,
+    reads: list[Tensor],
+    spelling: Spelling,
+    counted: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Negative log of `g0 softmax(logits)[t] + g1 Σ a[source = t] + g2 Σ a[twin(source) = t]` over the tokens that
     are `counted` [N].
@@ -207,16 +228,19 @@ def _fill_loss(
     exact, twin = [], []
     split = batch.decoder.split
     keys = _take_all(memory.copy_keys, [s.index for s in batch.sources])
+    links = links_of(batch, spelling) if network.config.links else repeat(None)
     parts = zip(
         split(hidden), split(batch.decoder.ids), split(batch.target), split(batch.free), split(counted),
-        split(batch.call_start), batch.sources, keys, reads, strict=True,
+        split(batch.call_start), batch.sources, keys, reads, links, strict=False,
     )  # fmt: skip
-    for states, written, target, free, chosen, call_start, sources, copy_keys, readable in parts:
+    for states, written, target, free, chosen, call_start, sources, copy_keys, readable, linked in parts:
         source = batch.texts.ids[sources.index].masked_fill(sources.owner == NOBODY, PAD)  # [b, S]
         same = source[:, None] == target[:, :, None]  # [b, L, S]
-        same_twin = twins[source][:, None] == target[:, :, None]
-        matches = match_lengths(source, twins, written)
+        same_twin = spelling.twins[source][:, None] == target[:, :, None]
+        matches = match_lengths(source, spelling.twins, written)
         scores = decoder.copy_scores(states, copy_keys, matches, _bias(readable))
+        if linked is not None:
+            scores = scores + decoder.link(states, linked)
         used, before = coverage(scores.detach(), (same | same_twin) & free[:, :, None], call_start)
         copied = (scores + decoder.coverage(states, used, before)).softmax(-1)
         exact.append((copied * same).sum(-1)[chosen])
@@ -233,6 +257,46 @@ def _fill_loss(
     shares = zip(batch.decoder.rows(batch.row_weight), batch.decoder.shapes, strict=True)
     weight = batch.decoder.join(w[:, None].expand(shape) for w, shape in shares)[counted]
     return _weighted_mean(-(probability + 1e-9).log(), weight), accuracy
+
+
+def links_of(batch: Batch, spelling: Spelling) -> Iterator[Tensor]:
+    """Each decoder bucket's features [b, L, S, FEATURES] of `training.links`."""
+    words, tools = spelling.words[batch.texts.ids], len(batch.tool_group)
+    parameter = torch.full_like(batch.texts.ids, NO_PARAMETER)
+    parameter[batch.parameter_token] = batch.parameter_row
+    # Before the parameters' vectors are the tools', at slots; behind them is that of no parameter.
+    written = (batch.vector - tools).clamp(min=NO_PARAMETER)
+    written = written.masked_fill(written == batch.parameters, NO_PARAMETER)
+    parts = zip(batch.sources, *map(batch.decoder.split, (batch.owner, written)), strict=True)
+    for sources, called, belongs in parts:
+        padding = sources.owner == NOBODY
+        yield link_features(
+            words[sources.index].masked_fill(padding, 0),
+            parameter[sources.index].masked_fill(padding, NO_PARAMETER),
+            sources.owner,
+            called,
+            belongs,
+        )
+
+
+def overlaps_of(batch: Batch, spelling: Spelling) -> Tensor:
+    """The overlaps [n, OVERLAPS] of `training.links` of every route row; zero for NONE."""
+    texts, rows = batch.texts, len(batch)
+    words = spelling.words[texts.ids]
+    numbers = texts.rows(torch.arange(len(texts), device=words.device))
+    text = texts.join(k[:, None].expand(shape) for k, shape in zip(numbers, texts.shapes, strict=True))  # of each token
+    inside, outside = torch.zeros(2, len(texts), int(spelling.words.max()) + 1, device=words.device)
+    for found, places in ((inside, batch.pool > 0), (outside, batch.pool == 0)):
+        found[text[places], words[places]] = 1.0
+    index = batch.route_index[:, :-1]  # of candidates; behind them is NONE
+    tools = batch.routes.tool[index.clamp(min=0)].masked_fill(index == NO_TOOL, NO_TOOL)
+    row = batch.routes.row[batch.route_index[:, -1]]
+    # At the last slot only a few of the row's candidates are scored; serving has them all there, too.
+    first = torch.searchsorted(row, row)
+    overlaps = overlap_features(inside[:rows], inside[rows:], outside[rows:], row, tools, tools[first])
+    found = overlaps.new_zeros(len(batch.routes.row), overlaps.shape[-1])
+    found[index[tools != NO_TOOL]] = overlaps[tools != NO_TOOL]
+    return found
 
 
 def coverage(scores: Tensor, same: Tensor, call_start: Tensor) -> tuple[Tensor, Tensor]:

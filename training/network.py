@@ -18,10 +18,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.tokenizer import PAD, SLOT, SPECIAL_TOKENS
+from model.links import FEATURES, OVERLAPS
+from model.tokenizer import PAD, SLOT, SPECIAL_TOKENS, Tokenizer
 from training.config import ModelConfig
 
 MASKED = -1e4  # added to forbidden attention scores; finite in bf16, so that a fully masked row stays a number
+
+
+class Spelling(NamedTuple):
+    """What ids say of their spelling: `twins` and `words` [V] of `Tokenizer`."""
+
+    twins: Tensor
+    words: Tensor
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, device: torch.device | str = "cpu") -> Spelling:
+        return cls(torch.from_numpy(tokenizer.twins).to(device), torch.from_numpy(tokenizer.words).to(device))
 
 
 class Encoded(NamedTuple):
@@ -233,12 +245,14 @@ class Decoder(nn.Module):
         self.route_similarity = nn.Parameter(
             torch.tensor(10.0)
         )  # weight of cosine(conversation, tool) in the route score
+        self.route_overlap = nn.Linear(config.width, OVERLAPS)
         self.to_vocab = nn.Linear(config.width, config.width, bias=False)
         self.vocab_bias = nn.Parameter(torch.zeros(config.vocab_size))
         self.gate = nn.Linear(config.width, 3)
         self.copy_query = nn.Linear(config.width, config.copy_width)
         self.copy_match = nn.Parameter(torch.tensor([1.0, 2.0, 2.0]))
         self.copy_used = nn.Linear(config.width, 2)
+        self.copy_link = nn.Linear(config.width, FEATURES)
 
     def forward(self, ids: Tensor, vectors: Tensor, positions: Tensor, attention: Attention) -> Tensor:
         """ids, positions [..]; vectors [.., width]: of the tool where ids is SLOT, elsewhere of the parameter that the
@@ -252,11 +266,15 @@ class Decoder(nn.Module):
         hidden: Tensor = self.norm(x)
         return hidden
 
-    def route_scores(self, hidden: Tensor, similarity: Tensor) -> Tensor:
-        """hidden [..., width], cosine similarity [...] (0 for NONE) -> unnormalised log-probabilities [...]."""
+    def route_scores(self, hidden: Tensor, similarity: Tensor, overlap: Tensor) -> Tensor:
+        """hidden [..., width], cosine similarity [...] and overlap [..., OVERLAPS] of `model.links` (both 0 for NONE)
+        -> unnormalised log-probabilities [...]."""
         if not self.config.rerank:  # a tool beats NONE, which scores 0, from a learned cosine on: a half to begin with
             return self.route_similarity * torch.where(similarity == 0, 0.0, similarity - self.route.bias.sigmoid())
-        return self.route(hidden).squeeze(-1).float() + self.route_similarity * similarity
+        scores = self.route(hidden).squeeze(-1).float() + self.route_similarity * similarity
+        if not self.config.overlap:
+            return scores
+        return scores + (self.route_overlap(hidden).float() * overlap).sum(-1)
 
     def copy_scores(self, hidden: Tensor, copy_keys: Tensor, matches: Tensor, bias: Tensor) -> Tensor:
         """hidden [B, L, width], copy_keys [B, S, copy], matches [B, L, S] in 0..3, bias [B, L or 1, S] -> [B, L, S]."""
@@ -278,6 +296,15 @@ class Decoder(nn.Module):
             return torch.zeros_like(used)
         weight = self.copy_used(hidden).float()  # [B, L, 2]
         return weight[..., :1] * used + weight[..., 1:] * before
+
+    def link(self, hidden: Tensor, features: Tensor) -> Tensor:
+        """What is added to the copy scores for the words that conversation and parameter share.
+
+        hidden [B, L, width], features [B, L, S, FEATURES] of `model.links` -> [B, L, S].
+        """
+        weight = self.copy_link(hidden).float()
+        with _products(features):
+            return (features @ weight[..., None]).squeeze(-1)
 
     def vocab_logits(self, hidden: Tensor) -> Tensor:
         """hidden [N, width] -> [N, V]."""
@@ -321,6 +348,8 @@ class Network(nn.Module):
         self.apply(_initialise)
         nn.init.zeros_(self.decoder.copy_used.weight)  # to begin with, what was copied makes no difference
         nn.init.zeros_(self.decoder.parameter.weight)  # nor does which parameter is written
+        nn.init.zeros_(self.decoder.copy_link.weight)  # nor do words that it or its tool shares with the conversation
+        nn.init.zeros_(self.decoder.route_overlap.weight)
 
     def parameter_count(self) -> int:
         """Distinct parameters; the shared embedding counts once."""

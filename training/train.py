@@ -27,7 +27,7 @@ from training.data.shards import ExampleTable, ToolTable, load_description, load
 from training.distributed import World, join_world
 from training.loss import Losses, anchor_loss, compute_losses
 from training.memory import keep_freed_memory
-from training.network import Encoder, Network
+from training.network import Encoder, Network, Spelling
 from training.optimizer import Optimizers, make_optimizer, set_learning_rate
 from training.plot import plot_history
 from training.throughput import Meter, matmul_peak
@@ -104,7 +104,7 @@ def _train(
         optimizer.load_state_dict(state["optimizer"])
         progress = Progress.of(state)
         del state
-    twins = torch.from_numpy(tokenizer.twins).to(world.device)
+    spelling = Spelling.of(tokenizer, world.device)
     validation = [b.to(world.device) for b in draw_validation(heldout, tools, config)] if world.leads else []
     meter = Meter(matmul_peak(world.device, torch.bfloat16 if config.precision == "bf16" else torch.float32))
     if world.leads:
@@ -115,7 +115,7 @@ def _train(
     first = progress.step * config.accumulate + world.rank
     batches = ahead(draw, first, world.size, config.workers)
     if config.patience and world.leads and not progress.best:
-        watch(progress, evaluate(network, validation, twins, config), network, config)
+        watch(progress, evaluate(network, validation, spelling, config), network, config)
     begun = time.monotonic() - progress.seconds
     last_saved = time.monotonic()
     recent: list[Tensor] = []
@@ -130,7 +130,7 @@ def _train(
             optimizer.zero_grad()
             for _ in range(share):
                 with nullcontext() if recent else meter.counting():
-                    recent.append(backward(network, reference, next(batches).to(world.device), twins, config))
+                    recent.append(backward(network, reference, next(batches).to(world.device), spelling, config))
             update(network, optimizer, world, config)
             progress.step += 1
             progress.seconds = world.agree(time.monotonic() - begun)
@@ -152,7 +152,7 @@ def _train(
                     f"{row['tflops']:.2f} TFLOP/s ({row['utilisation']:.0%})"
                 )
                 if progress.step % config.eval_every < LOG_EVERY or done >= 1.0:
-                    measured = evaluate(network, validation, twins, config)
+                    measured = evaluate(network, validation, spelling, config)
                     row |= {f"heldout_{k}": v for k, v in measured.items()}
                     if config.patience:
                         watch(progress, measured, network, config)
@@ -224,10 +224,10 @@ def watch(progress: Progress, measured: dict[str, float], network: Network, conf
         progress.end = done / (1.0 - config.decay)
 
 
-def backward(network: Network, reference: Encoder, batch: Batch, twins: Tensor, config: TrainConfig) -> Tensor:
+def backward(network: Network, reference: Encoder, batch: Batch, spelling: Spelling, config: TrainConfig) -> Tensor:
     """Add one micro-batch's part to the step's gradients; returns its `Losses` as one tensor."""
-    with torch.autocast(twins.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-        losses, query = compute_losses(network, batch, twins, config.free_only)
+    with torch.autocast(spelling.twins.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        losses, query = compute_losses(network, batch, spelling, config.free_only)
         loss = losses.fill + losses.route + config.contrastive_weight * losses.contrast
         if config.anchor_weight:
             loss = loss + config.anchor_weight * anchor_loss(query, reference, batch)
@@ -257,13 +257,13 @@ def validation_batches(heldout: ExampleTable, tools: ToolTable, config: TrainCon
 
 
 @torch.no_grad()
-def evaluate(network: Network, batches: list[Batch], twins: Tensor, config: TrainConfig) -> dict[str, float]:
+def evaluate(network: Network, batches: list[Batch], spelling: Spelling, config: TrainConfig) -> dict[str, float]:
     """Mean losses and accuracies over `batches`."""
     network.eval()
     rows = []
     for batch in batches:
-        with torch.autocast(twins.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            losses, _ = compute_losses(network, batch, twins)
+        with torch.autocast(spelling.twins.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            losses, _ = compute_losses(network, batch, spelling)
         rows.append(torch.stack([x.float() for x in losses]))
     network.train()
     return dict(zip(Losses._fields, torch.stack(rows).mean(0).tolist(), strict=True))

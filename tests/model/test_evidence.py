@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from model.engine import BodkinEngine
 from model.evidence import Witness
 from model.leaves import leaves
-from model.prompt import dumps, encode_messages
+from model.prompt import RESULT_OPENS, dumps, encode_messages, is_plain_result
 from model.types import Evidence, GenerationRequest, Message, Span, Tool, ToolCall, ToolChoice
 from tests.artifact import tool, user
 from tests.model.test_tokenizer import NASTY, TOKENIZER
@@ -54,14 +54,15 @@ class Written:
             source = Span(i, start, start + len(source), source)
         at = 0
         for i, message in enumerate(self.messages):
-            at += 1
+            opening = len(TOKENIZER.encode(RESULT_OPENS)) if is_plain_result(message) else 0
+            at += 1 + opening
             last = 0
             for token in TOKENIZER.encode(message.text):
                 last, first = last + int(TOKENIZER.sizes[token]), last
                 here = len(message.text[: source.start].encode()), len(message.text[: source.end].encode())
                 found[at] = i == source.message and first < here[1] and last > here[0]
                 at += 1
-            at += len(encode_messages([message], TOKENIZER).ids) - 1 - len(TOKENIZER.encode(message.text))
+            at += len(encode_messages([message], TOKENIZER).ids) - 1 - opening - len(TOKENIZER.encode(message.text))
         return found / max(found.sum(), 1.0)
 
     def evidence(self) -> tuple[Evidence, ...]:
@@ -275,7 +276,7 @@ def test_the_shipped_model_admits_what_it_made_up(shipped: BodkinEngine) -> None
 
 
 def test_there_is_evidence_for_every_call(shipped: BodkinEngine) -> None:
-    request = GenerationRequest(user("What is the weather in Paris and in Rome?"), (WEATHER,))
+    request = GenerationRequest(user("What is the weather in Paris and Rome?"), (WEATHER,))
     result = shipped.generate(request)
     assert len(result.evidence) == len(result.calls) > 1
     assert {span_of(e) for call in result.evidence for e in call} >= {"Paris", "Rome"}

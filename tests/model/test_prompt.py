@@ -90,7 +90,7 @@ CONVERSATION_IDS = [
 
 
 def test_the_format_is_the_one_written_down_here() -> None:
-    assert prompt.FORMAT_VERSION == 1
+    assert prompt.FORMAT_VERSION == 2
 
 
 def test_tool_text() -> None:
@@ -132,6 +132,23 @@ def test_conversation_ids() -> None:
     calls = encoded.ids[encoded.ids.index(ASSISTANT) + 1 : encoded.ids.index(RESULT)]
     expected = '[{"name":"get_weather","arguments":{"city":"Zürich"}},{"name":"ping","arguments":{}}]'
     assert TOKENIZER.decode(calls) == expected == calls_text(CONVERSATION[2].tool_calls)
+
+
+@pytest.mark.parametrize(
+    ("result", "read"),
+    [
+        ("18 °C, sunny", '{"result":"18 °C, sunny"}'),
+        ("", '{"result":""}'),
+        ("42", '{"result":"42"}'),
+        ('{"t":21}', '{"t":21}'),
+        ("\n[1, 2]", "\n[1, 2]"),
+    ],
+)
+def test_a_result_in_plain_words_is_read_as_json(result: str, read: str) -> None:
+    turns = (Message("user", "weather?"), Message("tool", result, name="get_weather"), Message("assistant", "42"))
+    ids = encode_messages(turns, TOKENIZER).ids
+    assert TOKENIZER.decode(ids[ids.index(RESULT) + 1 : ids.index(ASSISTANT)]) == read
+    assert TOKENIZER.decode(ids[ids.index(ASSISTANT) + 1 :]) == "42"
 
 
 @pytest.mark.parametrize(

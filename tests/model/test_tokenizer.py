@@ -133,3 +133,31 @@ def test_tokens_are_bytes_of_the_text(text: str) -> None:
     ids = TOKENIZER.encode(text)
     assert b"".join(TOKENIZER.token_bytes[i] for i in ids) == text.encode()
     assert int(TOKENIZER.sizes[ids].sum()) == len(text.encode())
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        ("sell", " sell", " selling"),
+        ("city", "City", " City"),
+        ("day", " days", "Days"),
+        ("start", " starting", "started"),
+        ("price", " prices"),
+    ],
+)
+def test_tokens_of_one_word_have_one_number(same: tuple[str, ...]) -> None:
+    ids = [TOKENIZER.encode(text) for text in same]
+    assert all(len(i) == 1 for i in ids), ids
+    assert len({int(TOKENIZER.words[i]) for [i] in ids}) == 1 and TOKENIZER.words[ids[0][0]] > 0
+
+
+@pytest.mark.parametrize("text", ["the", " The", " of", "7", '"', "_", " (", "."])
+def test_what_means_nothing_alone_is_no_word(text: str) -> None:
+    [token] = TOKENIZER.encode(text)
+    assert TOKENIZER.words[token] == 0
+
+
+def test_words_that_tell_parameters_apart_are_words() -> None:
+    numbers = [int(TOKENIZER.words[TOKENIZER.encode(word)[0]]) for word in ("from", "to", "min", "max", "class", "cm")]
+    assert 0 not in numbers and len(set(numbers)) == len(numbers)
+    assert not TOKENIZER.words[: len(SPECIAL_TOKENS)].any()

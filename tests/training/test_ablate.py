@@ -11,6 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from model.links import OVERLAPS  # noqa: E402
 from model.manifest import read_manifest  # noqa: E402
 from model.tokenizer import PAD  # noqa: E402
 from tests.artifact import network, tokenizer  # noqa: E402
@@ -25,7 +26,7 @@ from training.data.batches import build_batch  # noqa: E402
 from training.data.cli import ARTIFACT  # noqa: E402
 from training.export import export  # noqa: E402
 from training.loss import compute_losses  # noqa: E402
-from training.network import Network  # noqa: E402
+from training.network import Network, Spelling  # noqa: E402
 from training.train import backward  # noqa: E402
 
 # Each part that can be turned off, and a parameter that nothing but this part reads.
@@ -33,12 +34,14 @@ PARTS = {
     "copy": "copy_query.weight",
     "induction": "copy_match",
     "coverage": "copy_used.weight",
+    "links": "copy_link.weight",
+    "overlap": "route_overlap.weight",
     "parameters": "parameter.weight",
     "rerank": "route.weight",
 }
 EXAMPLES, TOOLS = corpus.encode(corpus.examples(14, seed=3))
 BATCH = build_batch(EXAMPLES, TOOLS, np.arange(14), 3, np.random.default_rng(0))
-TWINS = torch.from_numpy(tokenizer().twins)
+SPELLING = Spelling.of(tokenizer())
 TINY = ModelConfig.tiny(tokenizer().vocab_size)
 BUDGET = Setup(TINY, TrainConfig(steps=4, rows=4, optimizer="muon"), "random")
 
@@ -52,7 +55,7 @@ def without(*parts: str) -> Network:
 
 @torch.no_grad()
 def losses(net: Network, **options: Any) -> list[float]:
-    return [loss.item() for loss in compute_losses(net, BATCH, TWINS, **options)[0]]
+    return [loss.item() for loss in compute_losses(net, BATCH, SPELLING, **options)[0]]
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -98,7 +101,7 @@ def test_without_the_decoder_a_tool_is_routed_to_by_its_cosine_alone() -> None:
     with torch.no_grad():
         decoder.route.bias.zero_()
     similarity = torch.tensor([0.0, 0.2, 0.5, 0.9])  # NONE, and three tools
-    scores = [decoder.route_scores(torch.randn(4, TINY.width), similarity) for _ in range(2)]
+    scores = [decoder.route_scores(torch.randn(4, TINY.width), similarity, torch.randn(4, OVERLAPS)) for _ in range(2)]
     assert torch.equal(*scores)
     weight = decoder.route_similarity.item()
     assert scores[0].tolist() == pytest.approx([0.0, -0.3 * weight, 0.0, 0.4 * weight])
@@ -112,7 +115,7 @@ def test_all_tokens_of_arguments_count_if_they_are_to() -> None:
     assert not (BATCH.free & ~counted).any()
     with torch.no_grad():
         # Coverage is about choices, whatever counts; without it, nothing but the count asks what is free.
-        expected, _ = compute_losses(net, replace(BATCH, free=counted), TWINS)
+        expected, _ = compute_losses(net, replace(BATCH, free=counted), SPELLING)
     assert losses(net, free_only=False) == pytest.approx([x.item() for x in expected])
     assert losses(net, free_only=False)[0] != losses(net)[0]
 
@@ -120,7 +123,7 @@ def test_all_tokens_of_arguments_count_if_they_are_to() -> None:
 def test_training_counts_what_its_configuration_says() -> None:
     for free_only in (True, False):
         config = TrainConfig(free_only=free_only, precision="fp32", anchor_weight=0.0)
-        found = backward(without(), network().encoder, BATCH, TWINS, config)
+        found = backward(without(), network().encoder, BATCH, SPELLING, config)
         assert found.tolist() == pytest.approx(losses(without(), free_only=free_only))
 
 

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from training.cli import data
 from training.data.compose import Composer
 from training.data.example import Example
 from training.data.prepare import write_requests
+from training.data.scenarios.library import FOLDER
 from training.data.statistics import Statistics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,6 +80,7 @@ def test_a_file_that_validates_badly_is_still_sampled(tmp_path: Path, capsys: Ca
         ["stats", "--shards", "nowhere"],
         ["preview", "--shards", "nowhere"],
         ["prepare", "--out", "out", "--evaluation", "nowhere"],
+        ["prepare", "--out", "out", "--library", "nowhere"],
     ],
 )
 def test_an_unknown_file_gives_a_sentence(
@@ -87,6 +90,20 @@ def test_an_unknown_file_gives_a_sentence(
     assert data(arguments) == 1
     out, err = capsys.readouterr()
     assert err.startswith("bodkin data: ") and "nowhere" in err and err.count("\n") == 1
+
+
+def test_prepare_takes_another_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes of it is the business of `prepare`, which is handed the folder."""
+    taken: list[Path] = []
+
+    def prepare(*_: Any, library: Path, **__: Any) -> Statistics:
+        taken.append(library)
+        return Statistics(1, random.Random(0))
+
+    monkeypatch.setattr("training.data.prepare.prepare", prepare)
+    assert data(["prepare", "--out", str(tmp_path)]) == 0
+    assert data(["prepare", "--out", str(tmp_path), "--library", str(SMALL_LIBRARY)]) == 0
+    assert taken == [FOLDER, SMALL_LIBRARY]
 
 
 def test_a_folder_instead_of_a_file_gives_a_sentence(capsys: Capture) -> None:

@@ -36,6 +36,7 @@ from training.loss import (  # noqa: E402
     encode,
     route_scores,
 )
+from training.network import Spelling  # noqa: E402
 
 ROWS = 22
 WEATHER, FORECAST = corpus.GROUPS["weather"]
@@ -48,7 +49,7 @@ THREE = corpus.example(
     Call("get_weather", {"city": "San Francisco"}),
 )
 EXAMPLES, TOOLS = corpus.encode([*corpus.examples(ROWS - 1, seed=1), THREE])
-TWINS = torch.from_numpy(tokenizer().twins)
+SPELLING = Spelling.of(tokenizer())
 TERMS = ("fill", "route", "contrast")
 
 
@@ -88,7 +89,7 @@ def computed(batch: Batch) -> Recorded:
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
         patch.setattr("training.loss.route_scores", record_scores)
         patch.setattr("training.loss.coverage", record_coverage)
-        losses, _ = compute_losses(network(), batch, TWINS)
+        losses, _ = compute_losses(network(), batch, SPELLING)
     return Recorded(losses, scores, *map(list, zip(*covered, strict=True)))
 
 
@@ -99,6 +100,11 @@ class Gold:
     conversation: Prompt
     slots: list[tuple[list[int], list[int], int]] = field(default_factory=list)  # (route rows, tools, which is right)
     arguments: list[list[tuple[int, bool]]] = field(default_factory=list)  # (token, whether it is a choice)
+
+    def scored(self, slot: int) -> list[int]:
+        """Which of the row's candidates, and NONE behind them, are scored at a slot."""
+        every = self.slots[0][1]
+        return [*map(every.index, self.slots[slot][1]), len(every)]
 
 
 def prompts(batch: Batch) -> list[Prompt]:
@@ -193,7 +199,7 @@ def test_the_loss_is_what_serving_computes(batch: Batch, computed: Recorded) -> 
     def record(*arguments: Any) -> Any:
         result = original(*arguments)
         routes.append(result.route)
-        *_, fill, _, used, before = arguments
+        *_, fill, _, used, before, _ = arguments
         if len(fill):
             covered.append((used[0], before[0]))
         return result
@@ -211,11 +217,13 @@ def test_the_loss_is_what_serving_computes(batch: Batch, computed: Recorded) -> 
         bucket, place = places[b]
         position = 0  # of the last token written
         for k, (route_rows, candidates, target) in enumerate(row.slots):
-            sampler.next.append(target)
-            outcome = decoder.route([tools[t] for t in candidates], allow_none=True)
-            served = routes[-1]
+            # Every candidate is scored at every slot; of the last slot training scores only some.
+            scored = row.scored(k)
+            sampler.next.append(scored[target])
+            decoder.route([tools[t] for t in row.slots[0][1]], allow_none=True)
+            served = routes[-1][scored]
             np.testing.assert_allclose([computed.scores[i] for i in route_rows], served, atol=2e-3, rtol=1e-3)
-            route_losses.append(-np.log(outcome.probability))
+            route_losses.append(float(np.log(np.exp(served - served[target]).sum())))
             right.append(int(served.argmax()) == target)
             if target == len(candidates):
                 assert k == len(row.slots) - 1
@@ -266,7 +274,7 @@ def plain_terms(batch: Batch) -> list[RowTerms]:
         reference = Reference(network(), tokenizer(), row.conversation)
         tools = [reference.read(p) for p in texts[len(batch) :]]
         for k, (_, candidates, target) in enumerate(row.slots):
-            scores = torch.stack(reference.route([tools[t] for t in candidates]))
+            scores = torch.stack(reference.route([tools[t] for t in row.slots[0][1]]))[row.scored(k)]
             terms.route.append(-scores.log_softmax(-1)[target])
             if target == len(candidates):
                 assert k == len(row.slots) - 1
@@ -303,7 +311,7 @@ def test_the_packed_loss_and_its_gradients_are_the_plain_ones() -> None:
         :1
     ]
     plain = plain_terms(batch)
-    losses, _ = compute_losses(network(), batch, TWINS)
+    losses, _ = compute_losses(network(), batch, SPELLING)
     for term in TERMS:
         values = [x for row in plain for x in getattr(row, term)]
         assert len(values) > 5
@@ -318,6 +326,7 @@ def test_the_packed_loss_and_its_gradients_are_the_plain_ones() -> None:
             assert float(difference.norm()) <= 1e-3 * scale + 1e-6 * largest, (term, name)
         if term == "fill":
             assert theirs["decoder.copy_used.weight"].norm() > 1e-4
+            assert theirs["decoder.copy_link.weight"].norm() > 1e-4
 
 
 def withheld(batch: Batch) -> list[int]:
@@ -337,7 +346,7 @@ def test_the_order_of_rows_does_not_matter(no_dice: None) -> None:
     indices = [i for i in range(ROWS) if len(EXAMPLES.call_tools[i])]
     shuffled = np.random.default_rng(1).permutation(indices).tolist()
     assert shuffled != indices
-    first, second = (compute_losses(network(), make_batch(i, candidates=99), TWINS)[0] for i in (indices, shuffled))
+    first, second = (compute_losses(network(), make_batch(i, candidates=99), SPELLING)[0] for i in (indices, shuffled))
     assert [float(x) for x in second] == pytest.approx([float(x) for x in first], rel=1e-4)
 
 
@@ -346,9 +355,9 @@ def test_a_batch_has_the_mean_of_its_rows(no_dice: None) -> None:
     """Over free tokens and over slots: one row alone gives them the loss that they have in any company."""
     indices = [i for i in range(ROWS) if len(EXAMPLES.call_tools[i])]
     whole = make_batch(indices, candidates=1)
-    together, _ = compute_losses(network(), whole, TWINS)
+    together, _ = compute_losses(network(), whole, SPELLING)
     alone = [make_batch([i], candidates=1) for i in indices]
-    each = [compute_losses(network(), b, TWINS)[0] for b in alone]
+    each = [compute_losses(network(), b, SPELLING)[0] for b in alone]
     tokens, slots = [int(b.free.sum()) for b in alone], [len(b.route_target) for b in alone]
     assert (sum(tokens), sum(slots)) == (int(whole.free.sum()), len(whole.route_target))
     for name, weights in (("fill", tokens), ("fill_accuracy", tokens), ("route", slots), ("route_accuracy", slots)):
@@ -359,13 +368,13 @@ def test_a_batch_has_the_mean_of_its_rows(no_dice: None) -> None:
 def test_weights_of_one_change_no_bit(batch: Batch) -> None:
     """Against the plain means of `torch`, as they were before rows had weights: losses and gradients."""
     assert batch.row_weight.tolist() == [1.0] * ROWS
-    weighted, _ = compute_losses(network(), batch, TWINS)
+    weighted, _ = compute_losses(network(), batch, SPELLING)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.loss._weighted_mean", lambda losses, weight: losses.mean())
         patch.setattr(
             "training.loss._weighted_cross_entropy", lambda scores, target, _: F.cross_entropy(scores, target)
         )
-        plain, _ = compute_losses(network(), batch, TWINS)
+        plain, _ = compute_losses(network(), batch, SPELLING)
     assert [float(x.detach()) for x in weighted] == [float(x.detach()) for x in plain]
     for term in TERMS:
         ours, theirs = (gradients(getattr(x, term), keep=True) for x in (weighted, plain))
@@ -378,10 +387,10 @@ def test_a_row_counts_by_its_weight(no_dice: None) -> None:
     indices = [i for i in range(9) if len(EXAMPLES.call_tools[i])]
     weight = np.linspace(0.1, 2.0, len(indices), dtype=np.float32)
     whole = make_batch(indices, candidates=1)
-    plain, _ = compute_losses(network(), whole, TWINS)
-    together, _ = compute_losses(network(), replace(whole, row_weight=torch.from_numpy(weight)), TWINS)
+    plain, _ = compute_losses(network(), whole, SPELLING)
+    together, _ = compute_losses(network(), replace(whole, row_weight=torch.from_numpy(weight)), SPELLING)
     alone = [make_batch([i], candidates=1) for i in indices]
-    each = [compute_losses(network(), b, TWINS)[0] for b in alone]
+    each = [compute_losses(network(), b, SPELLING)[0] for b in alone]
     tokens, slots = [int(b.free.sum()) for b in alone], [len(b.route_target) for b in alone]
     for name, counts in (("fill", tokens), ("route", slots)):
         expected = np.average([float(getattr(x, name)) for x in each], weights=counts * weight)
@@ -390,7 +399,7 @@ def test_a_row_counts_by_its_weight(no_dice: None) -> None:
     assert together[3:] == plain[3:]
     # Of the contrastive term, which depends on the company, by itself: one row after the other has all of the weight.
     single = torch.eye(len(indices))
-    shares = [float(compute_losses(network(), replace(whole, row_weight=w), TWINS)[0].contrast) for w in single]
+    shares = [float(compute_losses(network(), replace(whole, row_weight=w), SPELLING)[0].contrast) for w in single]
     assert float(together.contrast) == pytest.approx(np.average(shares, weights=weight), rel=1e-4)
 
 
@@ -415,7 +424,7 @@ def test_what_no_attention_reaches_is_not_covered() -> None:
 
 
 def term_gradients(batch: Batch, term: str) -> Iterator[tuple[str, Tensor]]:
-    losses, _ = compute_losses(network(), batch, TWINS)
+    losses, _ = compute_losses(network(), batch, SPELLING)
     yield from gradients(getattr(losses, term)).items()
 
 
@@ -431,7 +440,7 @@ def test_forced_tokens_carry_no_loss(batch: Batch) -> None:
     second = torch.arange(len(batch.free)) % 2 == 0
     with torch.no_grad():
         frees = (batch.free, batch.free & second, batch.free & False)
-        whole, even, none = (compute_losses(network(), replace(batch, free=f), TWINS)[0] for f in frees)
+        whole, even, none = (compute_losses(network(), replace(batch, free=f), SPELLING)[0] for f in frees)
     assert float(even.fill) != pytest.approx(float(whole.fill))
     assert float(even.route) == float(whole.route)
     assert float(none.fill) == 0.0 == float(none.fill_accuracy)
@@ -440,7 +449,7 @@ def test_forced_tokens_carry_no_loss(batch: Batch) -> None:
 def test_a_batch_without_calls_has_a_loss() -> None:
     trivia = [i for i in range(ROWS) if not len(EXAMPLES.call_tools[i])]
     for batch in (make_batch([*trivia, 0]), make_batch(trivia)):
-        losses, _ = compute_losses(network(), batch, TWINS)
+        losses, _ = compute_losses(network(), batch, SPELLING)
         assert all(bool(x.isfinite()) for x in losses)
         sum(losses[:3]).backward()  # type: ignore[union-attr]
     network().zero_grad(set_to_none=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -210,18 +211,22 @@ def test_calls_told_together_are_told_in_their_order() -> None:
 
 def test_what_is_not_listed_is_the_same_in_every_call() -> None:
     [reserve, _] = DOCK.tools
-    listed = set()
+    listed, again = set(), set()
     for seed in range(200):
         if example := draw.together(DOCK, reserve, random.Random(seed)):
             text, calls = example.messages[0].text, example.calls
             boats = list(dict.fromkeys(c.arguments["boat"] for c in calls))
             assert all(boat in text for boat in boats)
             assert len(boats) in (1, len(calls))
-            if len(boats) > 1 and " for " not in text:
-                assert len({json.dumps({**c.arguments, "boat": ""}) for c in calls}) == 1
+            others = {json.dumps({**c.arguments, "boat": ""}) for c in calls}
+            if len(boats) > 1 and len(others) == 1:
                 assert [text.index(b) for b in boats] == sorted(text.index(b) for b in boats)
                 listed.add(text)
-    assert len(listed) > 20
+            elif len(boats) > 1:  # all was said again
+                assert len(others) == len(calls), text
+                assert [text.index(b) for b in boats] == sorted(text.index(b) for b in boats)
+                again.add(text)
+    assert len(listed) > 20 and len(again) > 10
 
 
 RANGE = {
@@ -244,6 +249,21 @@ def test_what_would_not_read_as_a_list_is_none(phrasing: str, tmp_path: Path) ->
     limits = {name: RANGE[name] for name in ("low", "high")}
     domain = load(tmp_path, tool(name="limit", parameters=limits, required=[], say=[phrasing]))
     assert all(draw.together(domain, domain.tools[0], random.Random(s)) is None for s in SEEDS)
+
+
+def test_what_is_short_is_said_again_without_a_preposition(tmp_path: Path) -> None:
+    light = {"room": RANGE["room"], "level": RANGE["low"]}
+    domain = load(tmp_path, tool(name="light", parameters=light, required=[], say=["put the {room} lamp to {level}"]))
+    texts = [e.messages[0].text for s in SEEDS if (e := draw.together(domain, domain.tools[0], random.Random(s)))]
+    assert sum(re.match(r"put( the \w+ lamp to [\w-]+( \w+)?(,| and|$)){2}", text) is not None for text in texts) > 12
+
+
+def test_what_is_a_list_itself_is_not_said_again(tmp_path: Path) -> None:
+    dish = {"dish": {"type": "string", "values": ["salt, pepper", "rice and beans", "tea or coffee"]}}
+    made = tool(name="order", parameters=RANGE | dish, required=[], say=["bring {dish} to {room}", "{dish} for {room}"])
+    domain = load(tmp_path, made)
+    drawn = [e for s in SEEDS if (e := draw.together(domain, domain.tools[0], random.Random(s)))]
+    assert drawn and all(len({c.arguments["dish"] for c in e.calls}) == 1 for e in drawn)
 
 
 def test_limits_beside_a_list_stay_the_same(tmp_path: Path) -> None:

@@ -34,6 +34,11 @@ def data(argv: Sequence[str]) -> int:
         default=os.environ.get("BODKIN_EVAL_DIR"),
         help="folder with BFCL_v4_*.json: what overlaps with it is dropped (default $BODKIN_EVAL_DIR)",
     )
+    prepare.add_argument(
+        "--library",
+        type=Path,
+        help="folder of domains (default: this project's scenario library, whose lists they may name)",
+    )
     prepare.set_defaults(run=_prepare)
 
     validate = actions.add_parser("validate", help="check scenario files and print sample requests")
@@ -72,13 +77,17 @@ def data(argv: Sequence[str]) -> int:
 def _prepare(options: argparse.Namespace) -> int:
     from model.tokenizer import Tokenizer
     from training.data.prepare import PrepareConfig, prepare
+    from training.data.scenarios.library import FOLDER, domain_files
 
+    library = options.library or FOLDER
+    if not domain_files(library):
+        raise ValueError(f"no domain, a .yaml file, in {library}")
     # Threads of the tokenizer gain nothing on single texts, and cost a lot beside a training run.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     config = PrepareConfig(scenarios=options.scenarios, synthesised=options.synthesised, seed=options.seed)
     tokenizer = Tokenizer.load(options.tokenizer)
     evaluation = Path(options.evaluation) if options.evaluation else None
-    statistics = prepare(options.out, tokenizer, config, evaluation=evaluation)
+    statistics = prepare(options.out, tokenizer, config, evaluation=evaluation, library=library)
     for source, count in statistics.sources().items():
         print(f"{source:44}{count:9,}")
     for source, reasons in sorted(statistics.dropped.items()):

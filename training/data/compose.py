@@ -5,6 +5,7 @@ A *visit* draws a few examples over one variant of one domain, so that they shar
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,9 @@ VARIANTS = 8  # declarations of each domain, the written one among them
 VISIT = 8  # examples of a visit
 OFFERED = (1, 2, 3, 4, 4, 5, 6, 8, 10, 12, 15, 20)  # tools of an example; siblings come before strangers
 TOO_CLOSE = 0.5  # overlap of two names' words from which one tool may serve the other's requests
+SAME_AGAIN = 0.4  # share of requests behind another that are meant for the same tool; more are by chance
+OPENED = 0.4  # share of requests behind another that an opener ties to it
+OPENERS = ("And ", "and ", "Also, ", "Now ", "ok, now ", "Thanks. ", "Great, ", "Next: ", "then ")
 LOWER_CASE = 0.08
 SYSTEM = 0.12
 
@@ -39,7 +43,7 @@ KINDS: dict[str, float] = {
     "no such tool": 7,
     "chat": 2,
     "later turn": 6,
-    "after another request": 4,
+    "after another request": 6,
     "finished": 3,
     "chain": 4,
 }
@@ -149,11 +153,23 @@ class Composer:
         offered = rng.sample(siblings, min(len(siblings), rng.choice((1, 2, 3, 5))))
         return replace(draw.single(domain, tool, rng), tools=tuple(offered), calls=())
 
-    def _after(self, domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example:
-        before = draw.finished(domain, rng.choice(domain.tools), rng)
+    def _after(self, domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example | None:
+        """A request behind another that is done: for another tool or, with values of its own, for the same one."""
+        first = tool if rng.random() < SAME_AGAIN else rng.choice(domain.tools)
+        turns = draw.replied(first, rng)
         example = draw.single(domain, tool, rng)
-        tools = {t.name: t for t in (*example.tools, *before.tools)}
-        return replace(example, messages=(*before.messages, *example.messages), tools=tuple(tools.values()))
+        [before] = [c for m in turns for c in m.tool_calls]
+        [call] = example.calls
+        said = json.loads(before.arguments)
+        # What was done is not asked for again, and what says less than before reads as if it took the rest from there.
+        if call.name == before.name and (call.arguments == said or not call.arguments.keys() >= said.keys()):
+            return None
+        [request] = example.messages
+        if rng.random() < OPENED and not begins_with_value(example):
+            text = request.text[:1].lower() + request.text[1:] if request.text[1:2].islower() else request.text
+            request = replace(request, text=rng.choice(OPENERS) + text)
+        tools = {t.name: t for t in (*example.tools, first.tool)}
+        return replace(example, messages=(*turns, request), tools=tuple(tools.values()))
 
     def _offer(self, example: Example, domain: Domain, rng: random.Random) -> Example:
         """`example` with distractors: siblings first, then tools of other domains."""
@@ -199,6 +215,7 @@ def _surface(example: Example, domain: Domain, rng: random.Random) -> Example:
     """What happens to any text on its way: no capitals, no full stop, a greeting, a system prompt before it."""
     messages = list(example.messages)
     last = messages[-1]
+    first = len(messages) == 1  # nobody says hello in the middle
     calls = example.calls
     if last.role == "user" and rng.random() < LOWER_CASE and len(messages) == 1:
         messages[-1] = replace(last, text=last.text.lower())
@@ -208,7 +225,9 @@ def _surface(example: Example, domain: Domain, rng: random.Random) -> Example:
             (
                 lambda text: text.rstrip("."),
                 lambda text: text[:1].lower() + text[1:] if text[1:2].islower() else text,
-                lambda text: f"{rng.choice(('Hi! ', 'Hello, ', 'Hey, ', 'ok ', 'Hi there. '))}{text}",
+                lambda text: (
+                    f"{rng.choice(('Hi! ', 'Hello, ', 'Hey, ', 'ok ', 'Hi there. '))}{text}" if first else text
+                ),
                 lambda text: (
                     f"{text}{rng.choice((' Thanks!', ' Thank you.', ' Cheers', ' :)'))}" if text[-1] in ".?!" else text
                 ),

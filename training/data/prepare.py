@@ -28,7 +28,7 @@ from model.types import Message, Tool, ToolCall
 from training.data.compose import VISIT, Composer
 from training.data.example import Call, Example
 from training.data.quality import Decontamination, Duplicates, unsupported
-from training.data.scenarios.library import FOLDER, Domain, load_library
+from training.data.scenarios.library import FOLDER, Domain, library_digest, load_library
 from training.data.shards import ExampleTable, Ragged, ToolTable, save_description, save_examples, save_tools
 from training.data.sources import SOURCES
 from training.data.sources.accept import accept
@@ -142,7 +142,8 @@ def prepare(
     statistics.dropped = gates.dropped
     statistics.decontamination = decontamination.report() if decontamination else None
     statistics.write(out / "statistics.json")
-    save_description(out, tokenizer.json_text, {"config": asdict(config), "counts": statistics.sources()})
+    made = {"config": asdict(config), "library": library_digest(library), "counts": statistics.sources()}
+    save_description(out, tokenizer.json_text, made)
     return statistics
 
 

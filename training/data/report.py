@@ -22,6 +22,7 @@ from training.page import html_page, markdown_table, tools_html, turns_html
 ORDERED = {"calls", "tools", "turns", "arguments", "words"}  # by number, the others by count
 NO_CALL = '<p class="call">→ no call</p>'
 SHOWN = 40  # rows of a table in the terminal
+BARS = 75  # bars of a picture one below the other; more go beside them
 
 
 def table(counts: Mapping[str, int], by_number: bool, limit: int | None = None) -> list[tuple[str, int, float]]:
@@ -122,20 +123,26 @@ def _decontamination(statistics: Statistics) -> str:
 
 def _bars(counts: Counter[str], name: str, meaning: str, path: Path) -> None:
     rows = table(counts, name in ORDERED)
-    flat = name not in ORDERED
-    size = (8, max(2.0, 0.19 * len(rows) + 0.8)) if flat else (8, 3)
-    figure, axes = plt.subplots(figsize=size, layout="constrained")
-    keys, values = [r[0] for r in rows], [r[1] for r in rows]
-    if flat:
-        axes.barh(keys[::-1], values[::-1], color="#3b6ea5")
-        axes.tick_params(axis="y", labelsize=7)
-        axes.set_xlabel("examples")
-        axes.margins(y=0.01)
-    else:
-        axes.bar(keys, values, color="#3b6ea5")
+    if name in ORDERED:
+        figure, axes = plt.subplots(figsize=(8, 3), layout="constrained")
+        axes.bar([r[0] for r in rows], [r[1] for r in rows], color="#3b6ea5")
         axes.set_ylabel("examples")
-    axes.set_title(meaning, fontsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
+        columns = [axes]
+    else:
+        count = -(-len(rows) // BARS)
+        height = -(-len(rows) // count)
+        size = (3.5 * count + 4.5 * (count == 1), max(2.0, 0.19 * height + 0.8))
+        figure, grid = plt.subplots(1, count, figsize=size, layout="constrained", sharex=True, squeeze=False)
+        columns = list(grid[0])
+        for k, axes in enumerate(columns):
+            part = rows[k * height : (k + 1) * height]
+            axes.barh([r[0] for r in part], [r[1] for r in part], color="#3b6ea5")
+            axes.tick_params(axis="y", labelsize=7)
+            axes.set_xlabel("examples")
+            axes.set_ylim(height - 0.5, -0.5)  # the largest on top, and a short last column no thicker
+    figure.suptitle(meaning, fontsize=10)
+    for axes in columns:
+        axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

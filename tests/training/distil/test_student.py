@@ -37,11 +37,11 @@ from training.distil.comparison import OWN  # noqa: E402
 from training.distil.dataset import write_dataset  # noqa: E402
 from training.distil.labels import write_labels  # noqa: E402
 from training.distil.student import DistilConfig, Student, distil, export_student, fine_tune, recalibrate  # noqa: E402
-from training.network import Network  # noqa: E402
+from training.network import Network, Spelling  # noqa: E402
 from training.teacher.base import digest  # noqa: E402
 from training.train import evaluate, validation_batches  # noqa: E402
 
-TWINS = torch.from_numpy(tokenizer().twins)
+SPELLING = Spelling.of(tokenizer())
 
 
 @pytest.fixture(autouse=True)
@@ -176,7 +176,7 @@ def test_probabilities_approach_the_teachers_shares(tmp_path: Path) -> None:
 @torch.no_grad()
 def general_loss(network: Network, general: Path) -> float:
     drawn = list(validation_batches(load_examples(general, "heldout"), load_tools(general), CONFIG.training))
-    measured = evaluate(network, drawn, TWINS, replace(CONFIG.training, precision="fp32"))
+    measured = evaluate(network, drawn, SPELLING, replace(CONFIG.training, precision="fp32"))
     return measured["fill"] + measured["route"]
 
 

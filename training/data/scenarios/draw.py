@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
 import re
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ from training.data.scenarios.drawn import Drawn
 from training.data.scenarios.library import Chain, Domain, ScenarioTool, Wording, step_of
 from training.data.scenarios.phrasing import Phrasing, Said, Slot, fill
 from training.data.scenarios.times import in_order, is_timeline
+from training.data.sources.naming import words
 
 SOURCE = "scenarios"
 _SLOT = re.compile(r"\{([^{}]+)\}")
@@ -56,6 +58,22 @@ def missing(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example:
 def finished(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example:
     """A request, its call and the call's result: nothing more is to be done."""
     return _example(domain, _answered(tool, rng)[0], [tool], [])
+
+
+def replied(tool: ScenarioTool, rng: random.Random) -> list[Message]:
+    """The turns of a request that is done; most end in the assistant's reply, some of them with what came of it."""
+    turns, *_ = _answered(tool, rng)
+    chance = rng.random()
+    if chance < 0.4:
+        turns.append(Message("assistant", rng.choice(_CLOSING[:-1])))
+    elif chance < 0.75:
+        told = ", ".join(
+            f"{' '.join(words(name))} {dumps(value)}" for name, value in json.loads(turns[-1].text).items()
+        )
+        turns.append(
+            Message("assistant", rng.choice(("Here it is: {}.", "Done: {}.", "{}.", "I got {}.")).format(told))
+        )
+    return turns
 
 
 def follow_up(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example:
@@ -144,11 +162,16 @@ _NO_LIST_BEHIND = re.compile(
     r"(\b(between|and|or|than|an?|one|this|that|every|each|named|called|saying)\s*|,\s*|[\w$€£¥#+/.:'\"(-])$", re.I
 )
 _NO_LIST_BEFORE = re.compile(r"\s*(and|or|to|'s|through|until|till)\b|\s*,|[\w%°$€£/'\")-]", re.I)
-_PREPOSITION = re.compile(r"\s(at|for|in|on|with|from|to|of|by|over|around|near|under|using|about)\s+$", re.I)
+_PREPOSITION = re.compile(
+    r"\s(at|for|in|on|with|from|to|of|by|over|around|near|under|using|about)(\s+(a|an|the))?\s+$", re.I
+)
+_ARTICLE = re.compile(r"\s(a|an|the)\s+$", re.I)
+_IN_PARTS = re.compile(r",|\b(and|or)\b")  # what holds one of these cannot stand in a list
+_SHORT = 4  # words between the slots of what is said again
 
 
 def _may_be_listed(drawn: Drawn) -> bool:
-    short = len(drawn.text.split()) <= 3 and not re.search(r",|\band\b|\bor\b", drawn.text)
+    short = len(drawn.text.split()) <= 3 and not _IN_PARTS.search(drawn.text)
     return short and isinstance(drawn.value, str | int | float) and not isinstance(drawn.value, bool)
 
 
@@ -159,30 +182,42 @@ def _list_of(texts: list[str], rng: random.Random) -> str:
 
 
 def _repeated_end(tool: ScenarioTool, pieces: list[str | Slot], count: int, rng: random.Random) -> _Told | None:
-    """From the preposition before the first slot on, the request is said again with other values."""
+    """From the first slot on, or from the preposition or article before it, the request is said again with other
+    values: "… for Ann at 3 and for Bo at 5", "set the kitchen lights to 40 and the hall lights to 60"."""
     first = next((i for i, p in enumerate(pieces) if isinstance(p, Slot)), 0)
     head = "".join(str(p) for p in pieces[:first])
-    found = _PREPOSITION.search(head)
+    found = _PREPOSITION.search(head) or _ARTICLE.search(head)
+    again = found[0] if found else " "
+    plain = found is None or found.re is _ARTICLE
+    start = found.start() if found else len(head.rstrip())
     end = pieces[first:]
     names = [p.name for p in end if isinstance(p, Slot)]
     closing = end[-1] if end and isinstance(end[-1], str) else ""
     inner = "".join(p for p in end if isinstance(p, str)).rstrip(" .?!")
-    if not found or len(set(names)) < len(names) or re.search(r"[.?!;,:]\s|\band\b", inner):
+    if len(set(names)) < len(names) or re.search(r"[.?!;,:](\s|$)|\b(and|or)\b", inner):
         return None
-    mark = closing[len(closing.rstrip(" .?!")) :]
+    # Without a preposition it has to be short, and more than one value, to be heard as the same once more.
+    if plain and (len(names) < 2 or len(inner.split()) > _SHORT or re.search(r"\S$", head)):
+        return None
+    if plain and re.match(r"[^\s.?!]", closing):
+        return None  # "(16 m long) stay?" can be said neither once nor again
+    once = closing if plain else closing[len(closing.rstrip(" .?!")) :]
     if closing:
-        end[-1] = closing.rstrip(" .?!")
-    text: list[str | Slot] = [head[: found.start()]]
+        end[-1] = closing.removesuffix(once)
+    text: list[str | Slot] = [head[:start]]
     said: dict[str, Said] = {}
     values: list[dict[str, Drawn]] = []
     link = rng.choice((" and", ", and", " and then", " and also"))
     for k in range(count):
-        drawn = draw_slots(tool, names, rng, avoid=values[-1] if values else None)
+        avoid = {f"{name}#{i}": d for i, earlier in enumerate(values) for name, d in earlier.items()}
+        drawn = draw_slots(tool, names, rng, avoid=avoid)
+        if any(_IN_PARTS.search(d.text) for d in drawn.values()):
+            return None
         values.append(drawn)
-        text.append(("" if not k else "," if k < count - 1 else link) + found[0])
+        text.append(("" if not k else "," if k < count - 1 else link) + again)
         text += [Slot(f"{p.name}#{k}") if isinstance(p, Slot) else p for p in end]
         said |= {f"{name}#{k}": _said(d) for name, d in drawn.items()}
-    return fill([*text, mark], said), values
+    return fill([*text, once], said), values
 
 
 def chain(domain: Domain, link: Chain, rng: random.Random) -> Example:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -132,6 +133,14 @@ def domain_files(folder: Path = FOLDER) -> list[Path]:
 def load_library(folder: Path = FOLDER) -> tuple[Domain, ...]:
     """Every domain of a folder. Raises ScenarioError for the first file that cannot be read."""
     return tuple(load_domain(path) for path in domain_files(folder))
+
+
+def library_digest(folder: Path = FOLDER) -> str:
+    """Hex sha256 of a folder's domains, names and texts."""
+    digest = hashlib.sha256()
+    for path in domain_files(folder):
+        digest.update(f"{path.name}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def load_domain(path: Path) -> Domain:
