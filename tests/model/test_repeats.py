@@ -77,7 +77,7 @@ def test_no_call_is_made_twice(engine: BodkinEngine) -> None:
 
 def test_an_agent_comes_to_an_end(engine: BodkinEngine) -> None:
     stopped = 0
-    for asked in requests(20, seed=4, parallel_tool_calls=False):
+    for asked in requests(40, seed=4, parallel_tool_calls=False):
         first = engine.generate(asked)
         again = engine.generate(answered(asked, first.calls))
         assert not set(first.calls) & set(again.calls)
