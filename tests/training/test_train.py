@@ -20,6 +20,7 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import save_file  # noqa: E402
 
+from model.prompt import FORMAT_VERSION  # noqa: E402
 from tests.artifact import PING, WEATHER, artifact, random_network, tokenizer  # noqa: E402
 from tests.training import corpus  # noqa: E402
 from training import train as module  # noqa: E402
@@ -223,7 +224,7 @@ def test_shards_of_another_prompt_format_are_refused(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("training.data.shards.FORMAT_VERSION", 99)
-    with pytest.raises(ValueError, match="has prompt format 1 .*, this code reads 99 "):
+    with pytest.raises(ValueError, match=f"has prompt format {FORMAT_VERSION} .*, this code reads 99 "):
         run(shards, tmp_path / "run", CONFIG)
     assert not (tmp_path / "run").exists()
 
