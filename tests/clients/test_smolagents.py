@@ -41,10 +41,11 @@ def test_an_agent(model: OpenAIModel, stream_outputs: bool) -> None:
     agent.prompt_templates["system_prompt"] = "You are a helpful assistant."
     steps = list(agent.run(QUESTION, stream=True))
     results = [(step.tool_call.name, step.output) for step in steps if isinstance(step, ToolOutput)]
-    # Every step has to call something. Whether the model asks once more before it answers, and in which words it does,
-    # is another matter.
+    # Every step has to call something. Whether the model asks again, as long as it may, or answers, and in which words it
+    # does, is another matter.
     assert results[0] == ("get_weather", "18 degrees in Paris")
-    assert [name for name, _ in results].count("final_answer") == 1 and results[-1][0] == "final_answer"
+    names = [name for name, _ in results]
+    assert set(names) <= {"get_weather", "final_answer"} and "final_answer" not in names[:-1]
     assert isinstance(steps[-1], FinalAnswerStep)
     deltas = [step for step in steps if isinstance(step, ChatMessageStreamDelta)]
     assert (len(deltas) > 4) == stream_outputs
