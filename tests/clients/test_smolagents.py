@@ -41,8 +41,8 @@ def test_an_agent(model: OpenAIModel, stream_outputs: bool) -> None:
     agent.prompt_templates["system_prompt"] = "You are a helpful assistant."
     steps = list(agent.run(QUESTION, stream=True))
     results = [(step.tool_call.name, step.output) for step in steps if isinstance(step, ToolOutput)]
-    # Every step has to call something. Whether the model asks again, as long as it may, or answers, and in which words it
-    # does, is another matter.
+    # Every step has to call something. Whether the model asks again, as long as it may, or answers, and in which words,
+    # is another matter.
     assert results[0] == ("get_weather", "18 degrees in Paris")
     names = [name for name, _ in results]
     assert set(names) <= {"get_weather", "final_answer"} and "final_answer" not in names[:-1]
