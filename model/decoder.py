@@ -17,6 +17,7 @@ from model.parameters import NO_PARAMETER, ParameterTracker
 from model.sampling import Sampler
 from model.session import Encoding, Float, Int, Session, Source, Step
 from model.tokenizer import NONE, SLOT, SPECIAL_TOKENS
+from model.whole_words import Read, WholeWords
 
 MATCHES = 3  # the copy head's induction bias looks back this many tokens
 NO_ROWS = np.zeros(0, np.int64)
@@ -80,6 +81,8 @@ class Decoder:
         self._covered: dict[int, Float] = {}
         self._reading: tuple[Encoding, ...] = ()
         self._links: dict[int, Links] = {}  # of each tool that was called
+        self._overlaps: dict[tuple[int, ...], Float] = {}  # of the candidates of each slot
+        self._words: WholeWords | None = None
         self.budget = budget
         self.written = 0
 
@@ -131,9 +134,13 @@ class Decoder:
 
     def _overlap(self, candidates: Sequence[Encoding]) -> Float:
         """[candidates + 1, OVERLAPS]: of words with the conversation's end; zero for NONE, the last."""
-        start, end = self._conversation.pool
-        tools = [(t.words[slice(*t.pool)], t.words[t.pool[1] :]) for t in candidates]
-        return np.pad(overlaps(self._conversation.words[start:end], tools), ((0, 1), (0, 0)))
+        key = tuple(map(id, candidates))  # the same at every slot of an answer
+        if key not in self._overlaps:
+            start, end = self._conversation.pool
+            tools = [(t.words[slice(*t.pool)], t.words[t.pool[1] :]) for t in candidates]
+            found = overlaps(self._conversation.words[start:end], tools)
+            self._overlaps[key] = np.pad(found, ((0, 1), (0, 0)))
+        return self._overlaps[key]
 
     def fill(self, grammar: Grammar, tracker: ParameterTracker) -> Iterator[Written]:
         """Write one call's arguments under `grammar`, piece by piece.
@@ -152,7 +159,9 @@ class Decoder:
             if matcher.finished:
                 return
             probabilities, copied = self._next()
-            allowed = np.where(matcher.allowed(), probabilities, 0.0)
+            assert self._words is not None
+            weights = self._words.weights()
+            allowed = np.where(matcher.allowed(), probabilities if weights is None else probabilities * weights, 0.0)
             if allowed.max() <= 0.0:
                 # Nothing that the grammar admits has any probability (it underflowed): any of it is as good.
                 allowed = matcher.allowed().astype(np.float32)
@@ -174,6 +183,8 @@ class Decoder:
         self.written += len(tokens)
         self._pending += tokens
         self._parameters += tracker.feed(tokens)
+        assert self._words is not None
+        self._words.feed(tokens)
         self._recent = [*self._recent, *tokens][-MATCHES:]
 
     def _next(self) -> tuple[Float, Float]:
@@ -223,6 +234,8 @@ class Decoder:
         before = [self._covered.get(id(text), np.zeros(len(text.ids), np.float32)) for text in self._reading]
         self._before = np.minimum(np.concatenate(before), np.float32(1.0))
         self._used = np.zeros(len(self._before), np.float32)
+        assert self._source is not None
+        self._words = WholeWords(Read(self._source.ids[0], self._source.twins[0], self._session.shapes))
         if id(tool) not in self._links:
             self._links[id(tool)] = Links(self._conversation.words, tool.words, tool.owner)
 

@@ -83,10 +83,10 @@ class BodkinEngine:
         answer = Answer(request, witness, self.tokenizer)
         choice = request.tool_choice
         candidates = self._candidates(request, prepared)
+        encodings = [prepared.tools[i].encoding for i in candidates]
         most = _most_calls(request) if candidates else 0
         while len(answer.calls) < most and not answer.cut:
             must = choice.mode in ("required", "named") and not answer.calls
-            encodings = [prepared.tools[i].encoding for i in candidates]
             route = decoder.route(encodings, allow_none=not must)
             if route.choice is None:
                 answer.add_none(route.none)

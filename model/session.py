@@ -88,7 +88,7 @@ class Session:
     def __init__(self, folder: Path, tokenizer: Tokenizer, sizes: dict[str, int], threads: int, half: bool) -> None:
         self._encoder = _load(folder / "encoder.onnx", threads)
         self._decoder = _load(folder / "decoder.onnx", threads)
-        self._twins, self._words = tokenizer.twins, tokenizer.words
+        self._twins, self._words, self.shapes = tokenizer.twins, tokenizer.words, tokenizer.shapes
         self.sizes = sizes
         self._dtype = np.float16 if half else np.float32
 

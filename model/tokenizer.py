@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer as _Tokenizer
 
+from model.whole_words import Shapes
+
 PAD, END, SLOT, NONE, TOOL, SYSTEM, USER, ASSISTANT, RESULT = range(9)
 SPECIAL_TOKENS = ("<pad>", "<end>", "<slot>", "<none>", "<tool>", "<system>", "<user>", "<assistant>", "<result>")
 
@@ -90,6 +92,11 @@ class Tokenizer:
         """[vocab_size]: the id of the same token without its leading space; PAD for tokens that have none."""
         ids = {token: i for i, token in enumerate(self.tokens)}
         return np.array([ids.get(t[1:], PAD) if t.startswith("Ġ") and len(t) > 1 else PAD for t in self.tokens])
+
+    @cached_property
+    def shapes(self) -> Shapes:
+        """How each token begins and ends."""
+        return Shapes.of(self.token_bytes, len(SPECIAL_TOKENS))
 
     @cached_property
     def words(self) -> npt.NDArray[np.int64]:

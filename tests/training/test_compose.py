@@ -132,6 +132,7 @@ def test_each_kind_of_conversation_occurs() -> None:
             "same tool twice",
             "told together",
             "several tools",
+            "same values",
             "other domain too",
             "value missing",
             "no such tool",

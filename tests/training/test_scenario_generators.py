@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import random
 import re
 import uuid
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from training.data.scenarios.drawn import Drawn, GeneratorError
 from training.data.scenarios.generators import by_meaning, in_words, listed, named, names, one_of
+from training.data.scenarios.library import schema_draw
 from training.data.scenarios.numerals import say_integer, words
 from training.data.scenarios.things import code
 from training.data.scenarios.times import MONTHS, in_order, ordinal, say_date, say_time
@@ -347,14 +349,50 @@ def test_by_meaning_says_a_value_in_its_ways() -> None:
 
 def test_a_list_is_said_with_commas_and_an_and() -> None:
     make = listed(one_of(["Rome", "Oslo", "Bonn", "Nice"]), 1, 3)
-    lengths = Counter()
+    lengths, literal = Counter[int](), 0
     for seed in range(300):
         d = make(random.Random(seed))
         assert len(set(d.value)) == len(d.value)
-        assert re.split(r", and | and |, ", d.text) == d.value
-        assert d.text == d.glued and (len(d.value) != 2 or " and " in d.text)
+        assert d.text == d.glued
+        if re.search(r"[\[('\"]|,(?! )", d.text) or (len(d.value) == 2 and " and " not in d.text):
+            literal += 1
+            assert re.findall(r"\w+", d.text.replace(" and ", ", ")) == d.value
+        else:
+            assert re.split(r", and | and |, ", d.text) == d.value
         lengths[len(d.value)] += 1
     assert set(lengths) == {1, 2, 3} and min(lengths.values()) > 60
+    assert 25 < literal < 90
+
+
+def test_a_list_of_numbers_as_a_program_writes_it() -> None:
+    make = listed(named("integer 1000..90000"), 2, 4)
+    said = {re.sub(r"[\d,.]+\d|\d", "0", d.text): d for s in range(2_000) for d in [make(random.Random(s))]}
+    assert {"[0]", "(0)", "{0}", "[0, 0, 0]", "(0, 0)", "0 and 0", "0, 0, 0"} <= set(said)
+    for text, d in said.items():
+        if text.startswith("["):
+            assert json.loads(d.text) == d.value
+
+
+def test_only_a_long_list_of_numbers_may_hold_one_twice() -> None:
+    digits, names = named("digits 1..3"), one_of(["Rome", "Oslo", "Bonn", "Nice", "Ulm"])
+    seeds = [random.Random(s) for s in range(200)]
+    assert any(len(set(d.value)) < len(d.value) == 5 for d in map(listed(digits, 5, 5), seeds))
+    assert all(len(set(d.value)) == 3 for d in map(listed(digits, 3, 3), seeds))
+    assert all(len(set(d.value)) == 5 for d in map(listed(names, 5, 5), seeds))
+
+
+def test_numbers_in_the_millions_where_nothing_bounds_them() -> None:
+    free = {"type": "number", "values": "integer 500..90000"}
+    drawn = [schema_draw(free, {})(random.Random(s)) for s in range(4_000)]
+    large = [d for d in drawn if d.value > 90_000]
+    assert 0.03 < len(large) / len(drawn) < 0.09 and all(d.value >= 1_000_000 for d in large)
+    assert {re.sub(r"[\d.]+", "", d.text).strip() for d in large} >= {"million", "M", "billion", "bn"}
+    scales = {"million": 1e6, "M": 1e6, "billion": 1e9, "bn": 1e9, "": 1}
+    for d in large:
+        [(digits, scale)] = re.findall(r"^([\d.,]+) ?(\w*)$", d.text)
+        assert round(float(digits.replace(",", "")) * scales[scale]) == d.value, d
+    for bounded in ({**free, "maximum": 100_000}, {**free, "values": "integer 5..900"}, {**free, "type": "string"}):
+        assert all(schema_draw(bounded, {})(random.Random(s)).value <= 90_000 for s in range(500))
 
 
 def test_a_list_of_numbers_keeps_their_type() -> None:

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from model.types import Tool
-from training.data.synthesis import Synthesiser, base_verb, compose, lower_first, verb_phrase
+from training.data.synthesis import Synthesiser, base_verb, compose, joined, lower_first, verb_phrase
 from training.data.values import LIST_FILES, MONTHS, SMALL_NUMBERS, Value, ValueMaker, listed_examples
 
 LISTS = {
@@ -294,3 +294,12 @@ def test_one_tool_is_called_with_several_values(tool: Tool) -> None:
 )
 def test_lower_first(text: str, expected: str) -> None:
     assert lower_first(text) == expected
+
+
+def test_some_requests_are_told_one_by_one() -> None:
+    said = {joined([("Book a room", False), ("call Bob", False)], random.Random(seed)) for seed in range(600)}
+    assert {"1. Book a room\n2. call Bob", "(1) Book a room (2) call Bob", "- Book a room\n- call Bob"} <= said
+    assert "First, book a room. Second, call Bob." in said
+    assert any(text.startswith("Please do the following:\n* Book a room") for text in said)
+    three = {joined([("Is it on?", False), ("Go", False), ("Stop", False)], random.Random(s)) for s in range(600)}
+    assert "First, is it on? Then go. After that, stop." in three

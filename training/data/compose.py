@@ -15,7 +15,7 @@ from functools import cached_property
 from model.types import Message, Tool
 from training.data.augment import Variant, make_variant
 from training.data.example import Call, Example
-from training.data.scenarios import draw
+from training.data.scenarios import draw, together
 from training.data.scenarios.drawn import Draw
 from training.data.scenarios.library import Domain, ScenarioTool, common_lists
 from training.data.sources.naming import words
@@ -29,15 +29,17 @@ TOO_CLOSE = 0.5  # overlap of two names' words from which one tool may serve the
 SAME_AGAIN = 0.4  # share of requests behind another that are meant for the same tool; more are by chance
 OPENED = 0.4  # share of requests behind another that an opener ties to it
 OPENERS = ("And ", "and ", "Also, ", "Now ", "ok, now ", "Thanks. ", "Great, ", "Next: ", "then ")
+SHARING_TRIES = 6  # tools of a domain that are asked for another with which they share their values
 LOWER_CASE = 0.08
 SYSTEM = 0.12
 
-# What a visit's examples are, by weight; the first five hold calls of a single turn.
+# What a visit's examples are, by weight; the first six hold calls of a single turn.
 KINDS: dict[str, float] = {
     "single": 50,
     "same tool twice": 5,
     "told together": 14,
-    "several tools": 14,
+    "several tools": 11,
+    "same values": 6,
     "other domain too": 4,
     "value missing": 7,
     "no such tool": 7,
@@ -108,11 +110,14 @@ class Composer:
         if kind == "same tool twice":
             made = draw.both(domain, tool, rng) or self._several(domain, [tool, tool], rng)
         elif kind == "told together":
-            made = draw.together(domain, tool, rng) or self._several(domain, [tool, tool], rng)
+            made = together.told_together(domain, tool, rng) or self._several(domain, [tool, tool], rng)
         elif kind == "several tools":
             made = self._several(
                 domain, rng.sample(domain.tools, min(len(domain.tools), rng.choice((2, 2, 2, 3)))), rng
             )
+        elif kind == "same values":
+            tools = rng.sample(domain.tools, min(SHARING_TRIES, len(domain.tools)))
+            made = next(filter(None, (together.sharing(domain, t, rng) for t in tools)), None)
         elif kind == "other domain too":
             made = self._across(domain, tool, rng)
         elif kind == "value missing" and tool.missing:

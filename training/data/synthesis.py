@@ -19,6 +19,7 @@ from training.data.sources.naming import words
 from training.data.values import Value, ValueMaker
 
 MAX_OPTIONAL = 3
+ENUMERATED = 0.15  # share of requests of several parts that are told one by one
 VERBS = set(
     """
     get return create list delete update retrieve fetch add remove find search send calculate compute check show set
@@ -321,6 +322,8 @@ def _texts(value: Any) -> Iterator[str]:
 
 def joined(texts: Sequence[tuple[str, bool]], rng: random.Random) -> str:
     """Several requests as one text; of each, whether its first letter must stay."""
+    if rng.random() < ENUMERATED:
+        return _enumerated([text.strip() for text, _ in texts], rng)
     within = rng.choice((" and ", ", and then ", "; ", " and also ", ", then "))
     between = rng.choice((" Also, ", " Then ", " After that, ", " And ", " "))
     sentences = rng.random() < 0.4
@@ -335,6 +338,18 @@ def joined(texts: Sequence[tuple[str, bool]], rng: random.Random) -> str:
         else:
             whole += within + lowered
     return whole if whole[-1:] in ".?!" or rng.random() < 0.4 else whole + "."
+
+
+def _enumerated(texts: Sequence[str], rng: random.Random) -> str:
+    """Several requests told one by one: numbered, as bullets, or as first, second and third."""
+    if rng.random() < 0.3:
+        ordinals = ("First, ", rng.choice(("Second, ", "Then ", "Next, ")), *("After that, ",) * len(texts))
+        said = [text if text[-1] in ".?!" else f"{text}." for text in texts]
+        return " ".join(ordinal + lower_first(text) for ordinal, text in zip(ordinals, said, strict=False))
+    mark = rng.choice(("{}. ", "{}) ", "({}) ", "- ", "* "))
+    between = rng.choice(("\n", "\n", " ")) if "{" in mark else "\n"
+    opening = rng.choice(("", "", "Please do the following:", "I need a few things:", f"{len(texts)} things:"))
+    return between.join([opening] * bool(opening) + [mark.format(k) + text for k, text in enumerate(texts, 1)])
 
 
 def lower_first(text: str) -> str:

@@ -21,6 +21,8 @@ from training.data.sources.naming import words
 
 SOURCE = "scenarios"
 _SLOT = re.compile(r"\{([^{}]+)\}")
+PROSE = 0.15  # share of tools' results that are told in words
+QUOTED = 0.06  # share of texts that are put into quotes
 _DIFFERENT = 6  # draws to make two texts of one request differ
 _ADDS = re.compile(r"\W*(and|also|plus|same|another|what about|how about|then)\b", re.IGNORECASE)
 _CORRECTS = re.compile(
@@ -37,7 +39,7 @@ def group(domain: Domain) -> str:
 def single(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example:
     """A request and its call."""
     text, arguments = request(tool, rng.choice(tool.say), rng)
-    return _example(domain, [Message("user", text)], [tool], [Call(tool.tool.name, arguments)])
+    return example_of(domain, [Message("user", text)], [tool], [Call(tool.tool.name, arguments)])
 
 
 def missing(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example:
@@ -47,17 +49,17 @@ def missing(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example:
     drawn = draw_slots(tool, dict.fromkeys(slots), rng)
     text, stated = render(tool, lacking.wording, drawn, rng)
     if lacking.answer is None or lacking.ask is None or rng.random() < 0.4:
-        return _example(domain, [Message("user", text)], [tool], [])
+        return example_of(domain, [Message("user", text)], [tool], [])
     answer, more = render(tool, Wording(lacking.answer, {}), drawn, rng)
     arguments = ordered(_merged(stated, more), tool.tool.parameters)
     ask = _SLOT.sub(lambda m: drawn[m[1]].text if m[1] in drawn else m[0], lacking.ask)
     turns = [Message("user", text), Message("assistant", ask), Message("user", answer)]
-    return _example(domain, turns, [tool], [Call(tool.tool.name, arguments)])
+    return example_of(domain, turns, [tool], [Call(tool.tool.name, arguments)])
 
 
 def finished(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example:
     """A request, its call and the call's result: nothing more is to be done."""
-    return _example(domain, _answered(tool, rng)[0], [tool], [])
+    return example_of(domain, _answered(tool, rng)[0], [tool], [])
 
 
 def replied(tool: ScenarioTool, rng: random.Random) -> list[Message]:
@@ -67,9 +69,8 @@ def replied(tool: ScenarioTool, rng: random.Random) -> list[Message]:
     if chance < 0.4:
         turns.append(Message("assistant", rng.choice(_CLOSING[:-1])))
     elif chance < 0.75:
-        told = ", ".join(
-            f"{' '.join(words(name))} {dumps(value)}" for name, value in json.loads(turns[-1].text).items()
-        )
+        result = turns[-1].text
+        told = _in_words(json.loads(result)) if result.startswith("{") else re.sub(r"^[A-Z]\w+[:.] |\.$", "", result)
         turns.append(
             Message("assistant", rng.choice(("Here it is: {}.", "Done: {}.", "{}.", "I got {}.")).format(told))
         )
@@ -85,9 +86,9 @@ def follow_up(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example
         wording = rng.choice(tool.then)
         text, changed = render(tool, wording, draw_slots(tool, _slots(wording.phrasing), rng, avoid=drawn), rng)
         merged = ordered(_merged(arguments, changed), tool.tool.parameters)
-        if merged != arguments and _rises(tool, merged):
-            break
-    return _example(domain, [*turns, Message("user", text)], [tool], [Call(tool.tool.name, merged)])
+        if merged != arguments and rises(tool, merged):
+            return example_of(domain, [*turns, Message("user", text)], [tool], [Call(tool.tool.name, merged)])
+    return single(domain, tool, rng)
 
 
 def both(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example | None:
@@ -107,117 +108,7 @@ def both(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example | No
     first = turns[0].text
     joined = f"{first} {text[:1].upper()}{text[1:]}" if first[-1] in ".?!" else f"{first}, {text[:1].lower()}{text[1:]}"
     calls = [Call(tool.tool.name, a) for a in (arguments, second)]
-    return _example(domain, [Message("user", joined)], [tool], calls)
-
-
-def together(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example | None:
-    """One request for several calls of the same tool, told in one breath: "… in Paris, Rome and Oslo", or "… for Ann
-    at 3 and for Bo at 5". None for a phrasing that cannot be told so."""
-    wording = rng.choice(tool.say)
-    pieces = wording.phrasing.expand(rng)
-    count = rng.choice((2, 2, 2, 3, 3, 4))
-    told = _repeated_end(tool, pieces, count, rng) if rng.random() < 0.5 else None
-    told = told or _listed_value(tool, pieces, count, rng)
-    if told is None:
-        return None
-    text, values = told
-    arguments = [ordered(arguments_of(tool, drawn, wording.implied), tool.tool.parameters) for drawn in values]
-    if len({dumps(a) for a in arguments}) < len(arguments) or not all(_rises(tool, a) for a in arguments):
-        return None
-    return _example(domain, [Message("user", text)], [tool], [Call(tool.tool.name, a) for a in arguments])
-
-
-_Told = tuple[str, list[dict[str, Drawn]]]  # a text, and the slots' values call by call
-
-
-def _listed_value(tool: ScenarioTool, pieces: list[str | Slot], count: int, rng: random.Random) -> _Told | None:
-    """One slot says a list; the others are the same in every call."""
-    names = [p.name for p in pieces if isinstance(p, Slot)]
-    places = [i for i, p in enumerate(pieces) if isinstance(p, Slot) and names.count(p.name) == 1]
-    rng.shuffle(places)
-    for place in places:
-        before = pieces[place - 1] if place else ""
-        behind = pieces[place + 1] if place + 1 < len(pieces) else ""
-        if not isinstance(before, str) or not isinstance(behind, str):
-            continue
-        if _NO_LIST_BEHIND.search(before) or _NO_LIST_BEFORE.match(behind):
-            continue
-        piece = pieces[place]
-        assert isinstance(piece, Slot)
-        shared = draw_slots(tool, names, rng)
-        values = [shared[piece.name]]
-        for _ in range(count - 1):
-            avoid = {str(k): v for k, v in enumerate(values)} | {n: d for n, d in shared.items() if n != piece.name}
-            values.append(draw_slots(tool, [piece.name], rng, avoid=avoid)[piece.name])
-        if any(not _may_be_listed(v) for v in values) or len({v.text.lower() for v in values}) < count:
-            continue
-        text = _list_of([v.text for v in values], rng)
-        said = {n: _said(d) for n, d in shared.items()} | {piece.name: Said(text, text)}
-        return fill(pieces, said), [shared | {piece.name: v} for v in values]
-    return None
-
-
-# "between 3 and 5" holds no list, and a list beside another "and" cannot be read.
-_NO_LIST_BEHIND = re.compile(
-    r"(\b(between|and|or|than|an?|one|this|that|every|each|named|called|saying)\s*|,\s*|[\w$€£¥#+/.:'\"(-])$", re.I
-)
-_NO_LIST_BEFORE = re.compile(r"\s*(and|or|to|'s|through|until|till)\b|\s*,|[\w%°$€£/'\")-]", re.I)
-_PREPOSITION = re.compile(
-    r"\s(at|for|in|on|with|from|to|of|by|over|around|near|under|using|about)(\s+(a|an|the))?\s+$", re.I
-)
-_ARTICLE = re.compile(r"\s(a|an|the)\s+$", re.I)
-_IN_PARTS = re.compile(r",|\b(and|or)\b")  # what holds one of these cannot stand in a list
-_SHORT = 4  # words between the slots of what is said again
-
-
-def _may_be_listed(drawn: Drawn) -> bool:
-    short = len(drawn.text.split()) <= 3 and not _IN_PARTS.search(drawn.text)
-    return short and isinstance(drawn.value, str | int | float) and not isinstance(drawn.value, bool)
-
-
-def _list_of(texts: list[str], rng: random.Random) -> str:
-    link = rng.choice((" and ",) * 6 + (" & ", ", ", " and also "))
-    last = f",{link}" if len(texts) > 2 and link == " and " and rng.random() < 0.4 else link
-    return ", ".join(texts[:-1]) + last + texts[-1]
-
-
-def _repeated_end(tool: ScenarioTool, pieces: list[str | Slot], count: int, rng: random.Random) -> _Told | None:
-    """From the first slot on, or from the preposition or article before it, the request is said again with other
-    values: "… for Ann at 3 and for Bo at 5", "set the kitchen lights to 40 and the hall lights to 60"."""
-    first = next((i for i, p in enumerate(pieces) if isinstance(p, Slot)), 0)
-    head = "".join(str(p) for p in pieces[:first])
-    found = _PREPOSITION.search(head) or _ARTICLE.search(head)
-    again = found[0] if found else " "
-    plain = found is None or found.re is _ARTICLE
-    start = found.start() if found else len(head.rstrip())
-    end = pieces[first:]
-    names = [p.name for p in end if isinstance(p, Slot)]
-    closing = end[-1] if end and isinstance(end[-1], str) else ""
-    inner = "".join(p for p in end if isinstance(p, str)).rstrip(" .?!")
-    if len(set(names)) < len(names) or re.search(r"[.?!;,:](\s|$)|\b(and|or)\b", inner):
-        return None
-    # Without a preposition it has to be short, and more than one value, to be heard as the same once more.
-    if plain and (len(names) < 2 or len(inner.split()) > _SHORT or re.search(r"\S$", head)):
-        return None
-    if plain and re.match(r"[^\s.?!]", closing):
-        return None  # "(16 m long) stay?" can be said neither once nor again
-    once = closing if plain else closing[len(closing.rstrip(" .?!")) :]
-    if closing:
-        end[-1] = closing.removesuffix(once)
-    text: list[str | Slot] = [head[:start]]
-    said: dict[str, Said] = {}
-    values: list[dict[str, Drawn]] = []
-    link = rng.choice((" and", ", and", " and then", " and also"))
-    for k in range(count):
-        avoid = {f"{name}#{i}": d for i, earlier in enumerate(values) for name, d in earlier.items()}
-        drawn = draw_slots(tool, names, rng, avoid=avoid)
-        if any(_IN_PARTS.search(d.text) for d in drawn.values()):
-            return None
-        values.append(drawn)
-        text.append(("" if not k else "," if k < count - 1 else link) + again)
-        text += [Slot(f"{p.name}#{k}") if isinstance(p, Slot) else p for p in end]
-        said |= {f"{name}#{k}": _said(d) for name, d in drawn.items()}
-    return fill([*text, once], said), values
+    return example_of(domain, [Message("user", joined)], [tool], calls)
 
 
 def chain(domain: Domain, link: Chain, rng: random.Random) -> Example:
@@ -232,7 +123,7 @@ def chain(domain: Domain, link: Chain, rng: random.Random) -> Example:
     drawn: dict[str, dict[str, Drawn]] = {
         name: draw_slots(tool, [slot for _, (step, slot) in slots if step == name], rng) for name, tool in steps.items()
     }
-    text = fill(pieces, {full: _said(drawn[step][slot]) for full, (step, slot) in slots})
+    text = fill(pieces, {full: said_as(drawn[step][slot]) for full, (step, slot) in slots})
     implied: dict[str, dict[str, Any]] = {name: {} for name in names}
     for full, value in wording.implied.items():
         if found := step_of(full, names):
@@ -246,11 +137,11 @@ def chain(domain: Domain, link: Chain, rng: random.Random) -> Example:
     turns = [Message("user", text)]
     stage = rng.choice((0, 1, 1, 2))
     if stage:
-        turns += [_called(calls[:1]), Message("tool", dumps(returned), name=names[0])]
+        turns += [_called(calls[:1]), Message("tool", _as_text(returned, rng), name=names[0])]
     if stage == 2:
         result = _result(link.second, drawn[names[1]], rng)
-        turns += [_called(calls[1:]), Message("tool", dumps(result), name=names[1])]
-    return _example(domain, turns, [link.first, link.second], calls[stage : stage + 1])
+        turns += [_called(calls[1:]), Message("tool", _as_text(result, rng), name=names[1])]
+    return example_of(domain, turns, [link.first, link.second], calls[stage : stage + 1])
 
 
 def request(tool: ScenarioTool, wording: Wording, rng: random.Random) -> tuple[str, dict[str, Any]]:
@@ -279,7 +170,7 @@ def draw_slots(
     return drawn
 
 
-def _rises(tool: ScenarioTool, arguments: Mapping[str, Any]) -> bool:
+def rises(tool: ScenarioTool, arguments: Mapping[str, Any]) -> bool:
     """Whether the days, and the hours, of a call rise in the order of its parameters."""
     for kind in dict.fromkeys(tool.draws.values()):
         values = [str(v) for name, v in arguments.items() if tool.draws.get(name) is kind]
@@ -299,8 +190,24 @@ def render(
     """The text of one expansion of `wording`, and the arguments that it states."""
     pieces = wording.phrasing.expand(rng)
     present = {piece.name: drawn[piece.name] for piece in pieces if isinstance(piece, Slot)}
-    text = fill(pieces, {name: _said(d) for name, d in present.items()})
+    said = {name: said_as(d) for name, d in present.items()}
+    for before, piece, behind in zip(["", *pieces], pieces, [*pieces[1:], ""], strict=False):
+        if isinstance(piece, Slot) and rng.random() < QUOTED and _may_be_quoted(before, present[piece.name], behind):
+            quote = rng.choice("''\"")
+            said[piece.name] = Said(*(f"{quote}{present[piece.name].text}{quote}",) * 2)
+    text = fill(pieces, said)
     return text, ordered(arguments_of(tool, present, wording.implied), tool.tool.parameters)
+
+
+def _may_be_quoted(before: str | Slot, drawn: Drawn, behind: str | Slot) -> bool:
+    """Whether what was drawn is a text that is said as it is, and stands apart."""
+    apart = isinstance(before, str) and isinstance(behind, str) and re.search(r"(^|(?<!\ba)(?<!\ban)\s)$", before)
+    return bool(
+        apart
+        and re.match(r"[\s.,?!]|$", str(behind))
+        and drawn.value == drawn.text
+        and re.fullmatch(r"[^'\"]{3,40}", drawn.text)
+    )
 
 
 def arguments_of(tool: ScenarioTool, drawn: Mapping[str, Drawn], implied: Mapping[str, Any]) -> dict[str, Any]:
@@ -320,7 +227,7 @@ def _answered(tool: ScenarioTool, rng: random.Random) -> tuple[list[Message], di
     wording = rng.choice(tool.say)
     drawn = draw_slots(tool, _slots(wording.phrasing), rng)
     text, arguments = render(tool, wording, drawn, rng)
-    result = Message("tool", dumps(_result(tool, drawn, rng)), name=tool.tool.name)
+    result = Message("tool", _as_text(_result(tool, drawn, rng), rng), name=tool.tool.name)
     return [Message("user", text), _called([Call(tool.tool.name, arguments)]), result], arguments, drawn
 
 
@@ -333,11 +240,28 @@ def _result(tool: ScenarioTool, drawn: Mapping[str, Drawn], rng: random.Random) 
     )
 
 
+def _as_text(result: Mapping[str, Any], rng: random.Random) -> str:
+    """A result as tools return it: JSON, or now and then a sentence."""
+    if rng.random() >= PROSE:
+        return dumps(result)
+    told = _in_words(result)
+    return rng.choice(("{}", "{}.", "Result: {}", "OK. {}.", "Success: {}")).format(told[:1].upper() + told[1:])
+
+
+def _in_words(result: Mapping[str, Any]) -> str:
+    """ "status shipped, arrives 2026-05-02" """
+    parts = []
+    for name, value in result.items():
+        said = value if isinstance(value, str) and "," not in value else dumps(value)
+        parts.append(f"{' '.join(words(name))} {said}")
+    return ", ".join(parts)
+
+
 def _called(calls: list[Call]) -> Message:
     return Message("assistant", "", tuple(ToolCall(c.name, dumps(c.arguments)) for c in calls))
 
 
-def _example(domain: Domain, turns: list[Message], tools: list[ScenarioTool], calls: list[Call]) -> Example:
+def example_of(domain: Domain, turns: list[Message], tools: list[ScenarioTool], calls: list[Call]) -> Example:
     offered = {t.tool.name: t.tool for t in tools}
     return Example(SOURCE, group(domain), tuple(turns), tuple(offered.values()), tuple(calls))
 
@@ -346,7 +270,7 @@ def _slots(phrasing: Phrasing) -> list[str]:
     return sorted(phrasing.slots()[1])
 
 
-def _said(drawn: Drawn) -> Said:
+def said_as(drawn: Drawn) -> Said:
     return Said(drawn.text, drawn.glued)
 
 

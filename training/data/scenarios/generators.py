@@ -9,12 +9,16 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from training.data.scenarios.drawn import Draw, Drawn, GeneratorError, as_said
 from training.data.scenarios.numerals import numeric
 from training.data.scenarios.things import THINGS, code
 from training.data.scenarios.times import MONTHS, TIMES
+
+LITERAL = 0.3  # share of lists that are said as a program writes them
+REPEATED = 0.3  # share of long lists in which a number may come twice
 
 
 def one_of(items: Sequence[Any]) -> Draw:
@@ -51,24 +55,50 @@ def by_meaning(ways: Mapping[Any, Any]) -> Draw:
 
 
 def listed(item: Draw, fewest: int, most: int) -> Draw:
-    """Between `fewest` and `most` different items, said as a list."""
+    """Between `fewest` and `most` items, said as a list; only long lists of numbers may hold one twice."""
 
     def draw(rng: random.Random) -> Drawn:
         wanted = rng.randint(fewest, most)
+        again = wanted >= 4 and rng.random() < REPEATED
         drawn: dict[str, Drawn] = {}
-        for _ in range(8 * wanted):
+        for k in range(8 * wanted):
             one = item(rng)
             if not re.search(r", | and ", one.text):
-                drawn.setdefault(str(one.value), one)
+                drawn.setdefault(f"{k}" if again and _is_number(one) else f"={one.value}", one)
             if len(drawn) == wanted:
                 break
-        drawn = drawn or {"": one}
-        said = [d.glued for d in drawn.values()]
-        last = rng.choice((" and ", " and ", ", and ", ", ")) if len(said) > 2 else " and "
-        text = said[0] if len(said) == 1 else ", ".join(said[:-1]) + last + said[-1]
-        return Drawn([d.value for d in drawn.values()], text, text)
+        items = list((drawn or {"": one}).values())
+        if rng.random() < LITERAL and len(items) > 1:
+            text = _literal(items, rng)
+        else:
+            text = _spoken([d.glued for d in items], rng)
+        return Drawn([d.value for d in items], text, text)
 
     return draw
+
+
+def _spoken(said: Sequence[str], rng: random.Random) -> str:
+    last = rng.choice((" and ", " and ", ", and ", ", ")) if len(said) > 2 else " and "
+    return said[0] if len(said) == 1 else ", ".join(said[:-1]) + last + said[-1]
+
+
+def _literal(items: Sequence[Drawn], rng: random.Random) -> str:
+    """As a program writes it, or somebody who pastes from one: `[3, 5]`, `3,5`, `"Rome", "Oslo"`."""
+    if all(map(_is_number, items)):
+        brackets: tuple[str, ...]
+        said, brackets = [f"{d.value}" for d in items], ("[]", "[]", "()", "{}", "", "", "")
+    else:
+        quote = rng.choice(("'", '"', ""))
+        said, brackets = [f"{quote}{d.text}{quote}" for d in items], ("[]", "[]", "()", "", "")
+    around = rng.choice(brackets)
+    between = "," if rng.random() < 0.3 and (around or _is_number(items[0])) else ", "
+    if not around and rng.random() < 0.3:
+        return " and ".join((between.join(said[:-1]), said[-1]))
+    return f"{around[:1]}{between.join(said)}{around[1:]}"
+
+
+def _is_number(drawn: Drawn) -> bool:
+    return isinstance(drawn.value, int | float) and not isinstance(drawn.value, bool)
 
 
 NAMED: dict[str, Draw] = {
@@ -78,8 +108,10 @@ NAMED: dict[str, Draw] = {
 }
 
 
+@cache
 def named(spec: str) -> Draw:
-    """The generator that `spec` names, with its arguments: `city`, `integer 1..500`, `code INV-####`.
+    """The generator that `spec` names, with its arguments: `city`, `integer 1..500`, `code INV-####`; the same one for
+    the same words.
 
     Raises GeneratorError when there is none of that name.
     """

@@ -10,6 +10,7 @@ from unicode_rbnf import RbnfEngine
 
 from training.data.scenarios.drawn import Draw, Drawn, GeneratorError
 
+MILLIONS = 0.06  # share of large numbers that are in the millions, where a schema sets no bound
 _RANGE = re.compile(r"(-?\d+(?:\.\d+)?)\.\.(-?\d+(?:\.\d+)?)(?: step (\d+(?:\.\d+)?))?")
 
 
@@ -52,13 +53,31 @@ def _digits(value: int, rng: random.Random) -> str:
 def say_integer(value: int, rng: random.Random) -> str:
     """`value` in digits, with or without separators, in words, or as "3k" and "2.5 million"."""
     roll = rng.random()
-    if value >= 1_000_000 and value % 100_000 == 0 and roll < 0.4:
-        return f"{value / 1e6:g} million"
+    if value >= 1_000_000 and value % 10_000 == 0 and roll < 0.5:
+        return scaled(value, rng)
     if 1_000 <= value < 1_000_000 and value % 1_000 == 0 and roll < 0.15:
         return f"{value // 1_000}k"
     if (abs(value) <= 100 or value % 100 == 0 and value <= 100_000) and roll > 0.82:
         return words(value)
     return _digits(value, rng)
+
+
+def scaled(value: float, rng: random.Random) -> str:
+    """A million or more with its scale: "213 million", "8.5M", "1.2 billion"."""
+    power, words = (1e9, (" billion", " billion", " bn")) if value >= 1e9 else (1e6, (" million", " million", "M"))
+    return f"{value / power:.6g}{rng.choice(words)}"
+
+
+def with_millions(draw: Draw) -> Draw:
+    """`draw`, and now and then a number in the millions or beyond, which few ranges reach: people and budgets do."""
+
+    def wide(rng: random.Random) -> Drawn:
+        if rng.random() >= MILLIONS:
+            return draw(rng)
+        value = rng.randint(10, 99) * 10 ** rng.choice((5, 5, 5, 6, 6, 7, 8))
+        return Drawn(value, say_integer(value, rng), f"{value:,}")
+
+    return wide
 
 
 @cache

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 _MARKS = re.compile(r"\\(.)|([(){}\[\]|])", re.DOTALL)
 _GLUED_BEFORE = re.compile(r"[\w$€£¥#+/.-]$")
 _GLUED_AFTER = re.compile(r"^([\w%°$€£/'-]|\.\d)")
+_SCALED = re.compile(r"[\d.]+( million| billion| bn|M|k)")
 # "on tomorrow" is nobody's English; a phrasing says "on {day}" for all kinds of days.
 _NO_ON = re.compile(r"((?i:today|tomorrow|tonight|yesterday|noon|midnight)|(next|this|last|every) \w+)$")
 
@@ -79,8 +80,11 @@ def fill(pieces: list[str | Slot], said: Mapping[str, Said]) -> str:
             text += piece
             continue
         behind = pieces[position + 1] if position + 1 < len(pieces) else ""
-        glued = _GLUED_BEFORE.search(text) or (isinstance(behind, str) and _GLUED_AFTER.match(behind))
+        after = isinstance(behind, str) and _GLUED_AFTER.match(behind)
+        glued = after or _GLUED_BEFORE.search(text)
         words = said[piece.name].glued if glued else said[piece.name].text
+        if not after and text.endswith(("$", "€", "£")) and _SCALED.fullmatch(said[piece.name].text):
+            words = said[piece.name].text  # $2.5 million
         if text.endswith(("$", "€", "£")) and re.fullmatch(r"[\d,]+\.\d", words):  # $376.9 is no way to write money
             words += "0"
         if re.search(r"\bon $", text, re.IGNORECASE) and _NO_ON.match(words):

@@ -1,0 +1,269 @@
+"""Several calls told in one breath: values in a list, a request said again in part, tools that share their values."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+
+from jsonschema import Draft202012Validator
+
+from model.prompt import dumps
+from model.types import Message
+from training.data.augment import ordered
+from training.data.example import Call, Example
+from training.data.scenarios.draw import arguments_of, draw_slots, example_of, rises, said_as
+from training.data.scenarios.drawn import Drawn
+from training.data.scenarios.library import Domain, ScenarioTool
+from training.data.scenarios.phrasing import Said, Slot, fill
+from training.data.synthesis import lower_first
+
+
+def told_together(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example | None:
+    """One request for several calls of the same tool, told in one breath: "… in Paris, Rome and Oslo", or "… for Ann
+    at 3 and for Bo at 5". None for a phrasing that cannot be told so."""
+    wording = rng.choice(tool.say)
+    pieces = wording.phrasing.expand(rng)
+    count = rng.choice((2, 2, 2, 3, 3, 4))
+    way = rng.random()
+    told = _repeated_end(tool, pieces, count, rng) if way < 0.45 else None
+    told = told or (_respectively(tool, pieces, count, rng) if way > 0.75 else None)
+    told = told or _listed_value(tool, pieces, count, rng)
+    if told is None:
+        return None
+    text, values = told
+    arguments = [ordered(arguments_of(tool, drawn, wording.implied), tool.tool.parameters) for drawn in values]
+    if len({dumps(a) for a in arguments}) < len(arguments) or not all(rises(tool, a) for a in arguments):
+        return None
+    return example_of(domain, [Message("user", text)], [tool], [Call(tool.tool.name, a) for a in arguments])
+
+
+_Told = tuple[str, list[dict[str, Drawn]]]  # a text, and the slots' values call by call
+
+
+def _listed_value(tool: ScenarioTool, pieces: list[str | Slot], count: int, rng: random.Random) -> _Told | None:
+    """One slot says a list; the others are the same in every call."""
+    names = [p.name for p in pieces if isinstance(p, Slot)]
+    places = [i for i, p in enumerate(pieces) if isinstance(p, Slot) and names.count(p.name) == 1]
+    rng.shuffle(places)
+    for place in places:
+        piece = pieces[place]
+        if not isinstance(piece, Slot) or not _holds_list(pieces, place):
+            continue
+        shared = draw_slots(tool, names, rng)
+        values = [shared[piece.name]]
+        for _ in range(count - 1):
+            avoid = {str(k): v for k, v in enumerate(values)} | {n: d for n, d in shared.items() if n != piece.name}
+            values.append(draw_slots(tool, [piece.name], rng, avoid=avoid)[piece.name])
+        if any(not _may_be_listed(v) for v in values) or len({v.text.lower() for v in values}) < count:
+            continue
+        before = pieces[place - 1] if place else ""
+        found = _PREPOSITION.search(str(before))
+        text = _list_of([v.text for v in values], bool(found and not found[2]), rng)
+        said = {n: said_as(d) for n, d in shared.items()} | {piece.name: Said(text, text)}
+        return fill(pieces, said), [shared | {piece.name: v} for v in values]
+    return None
+
+
+# "between 3 and 5" holds no list, and a list beside another "and" cannot be read.
+_NO_LIST_BEHIND = re.compile(
+    r"(\b(between|and|or|than|an?|one|this|that|every|each|named|called|saying)\s*|,\s*|[\w$€£¥#+/.:'\"(-])$", re.I
+)
+_NO_LIST_BEFORE = re.compile(r"\s*(and|or|to|'s|through|until|till)\b|\s*,|[\w%°$€£/'\")-]", re.I)
+_PREPOSITION = re.compile(
+    r"\s(at|for|in|on|with|from|to|of|by|over|around|near|under|using|about)(\s+(a|an|the))?\s+$", re.I
+)
+_LINKS = (" and", ", and", " and then", " and also", " and", ", and", ", then", ", plus", " as well as", ";")
+_OPENED = (
+    (", once", " and once"),
+    (" first", ", then"),
+    (" first", " and then"),
+    (": one", " and one"),
+    (" both", " and"),
+)
+_ARTICLE = re.compile(r"\s(a|an|the)\s+$", re.I)
+_IN_PARTS = re.compile(r",|\b(and|or)\b")  # what holds one of these cannot stand in a list
+_SHORT = 4  # words between the slots of what is said again
+
+
+def _may_be_listed(drawn: Drawn) -> bool:
+    short = len(drawn.text.split()) <= 3 and not _IN_PARTS.search(drawn.text)
+    return short and isinstance(drawn.value, str | int | float) and not isinstance(drawn.value, bool)
+
+
+def _list_of(texts: list[str], emphatic: bool, rng: random.Random) -> str:
+    """The texts as a list; "both Paris and Rome" only where it may be `emphatic`."""
+    link = rng.choice(
+        (" and ",) * 8 + (" & ", ", ", " and also ", " as well as ", ", then ", " plus ", " and finally ")
+    )
+    if link == " plus " and any(text[-1].isdigit() for text in texts):
+        link = " and "  # not their sum
+    last = f",{link}" if len(texts) > 2 and link == " and " and rng.random() < 0.4 else link
+    together = rng.choice(("both " if len(texts) == 2 else "all of ", "each of "))
+    return together * (emphatic and rng.random() < 0.25) + ", ".join(texts[:-1]) + last + texts[-1]
+
+
+def _respectively(tool: ScenarioTool, pieces: list[str | Slot], count: int, rng: random.Random) -> _Told | None:
+    """Two slots say lists, the first of one with the first of the other: "Ann and Bo at 3 and 5, respectively"."""
+    names = [p.name for p in pieces if isinstance(p, Slot)]
+    places = [i for i, p in enumerate(pieces) if isinstance(p, Slot) and names.count(p.name) == 1]
+    places = [i for i in places if _holds_list(pieces, i)]
+    if len(places) < 2:
+        return None
+    chosen = [str(getattr(pieces[i], "name", "")) for i in sorted(rng.sample(places, 2))]
+    shared = draw_slots(tool, names, rng)
+    values: list[dict[str, Drawn]] = []
+    for k in range(count):
+        avoid = {f"{n}#{i}": d for i, earlier in enumerate(values) for n, d in earlier.items()} | shared
+        values.append({n: shared[n] for n in chosen} if not k else draw_slots(tool, chosen, rng, avoid=avoid))
+    listed = {n: [v[n] for v in values] for n in chosen}
+    if not all(map(_may_be_listed, (d for drawn in listed.values() for d in drawn))):
+        return None
+    texts = {n: ", ".join(d.text for d in drawn[:-1]) + f" and {drawn[-1].text}" for n, drawn in listed.items()}
+    text = fill(pieces, {n: said_as(d) for n, d in shared.items()} | {n: Said(t, t) for n, t in texts.items()})
+    body = text.rstrip(" .?!")
+    return f"{body}{rng.choice((', respectively', ' respectively'))}{text[len(body) :]}", [shared | v for v in values]
+
+
+def _holds_list(pieces: list[str | Slot], place: int) -> bool:
+    """Whether a list may stand in place of the slot there."""
+    before = pieces[place - 1] if place else ""
+    behind = pieces[place + 1] if place + 1 < len(pieces) else ""
+    if not isinstance(before, str) or not isinstance(behind, str):
+        return False
+    return not (_NO_LIST_BEHIND.search(before) or _NO_LIST_BEFORE.match(behind))
+
+
+def _repeated_end(tool: ScenarioTool, pieces: list[str | Slot], count: int, rng: random.Random) -> _Told | None:
+    """From the first slot on, or from the preposition or article before it, the request is said again with other
+    values: "… for Ann at 3 and for Bo at 5", "set the kitchen lights to 40 and the hall lights to 60"."""
+    first = next((i for i, p in enumerate(pieces) if isinstance(p, Slot)), 0)
+    head = "".join(str(p) for p in pieces[:first])
+    found = _PREPOSITION.search(head) or _ARTICLE.search(head)
+    again = found[0] if found else " "
+    plain = found is None or found.re is _ARTICLE
+    start = found.start() if found else len(head.rstrip())
+    end = pieces[first:]
+    names = [p.name for p in end if isinstance(p, Slot)]
+    closing = end[-1] if end and isinstance(end[-1], str) else ""
+    inner = "".join(p for p in end if isinstance(p, str)).rstrip(" .?!")
+    if len(set(names)) < len(names) or re.search(r"[.?!;,:](\s|$)|\b(and|or)\b", inner):
+        return None
+    # Without a preposition it has to be short, and more than one value, to be heard as the same once more.
+    if plain and (len(names) < 2 or len(inner.split()) > _SHORT or re.search(r"\S$", head)):
+        return None
+    if plain and re.match(r"[^\s.?!]", closing):
+        return None  # "(16 m long) stay?" can be said neither once nor again
+    once = closing if plain else closing[len(closing.rstrip(" .?!")) :]
+    if closing:
+        end[-1] = closing.removesuffix(once)
+    text: list[str | Slot] = [head[:start]]
+    said: dict[str, Said] = {}
+    values: list[dict[str, Drawn]] = []
+    opening, link = "", rng.choice(_LINKS)
+    if not plain and rng.random() < 0.2:
+        opening, link = rng.choice(_OPENED)
+    for k in range(count):
+        avoid = {f"{name}#{i}": d for i, earlier in enumerate(values) for name, d in earlier.items()}
+        drawn = draw_slots(tool, names, rng, avoid=avoid)
+        if any(_IN_PARTS.search(d.text) for d in drawn.values()):
+            return None
+        values.append(drawn)
+        text.append((opening if not k else "," if k < count - 1 else link) + again)
+        text += [Slot(f"{p.name}#{k}") if isinstance(p, Slot) else p for p in end]
+        said |= {f"{name}#{k}": said_as(d) for name, d in drawn.items()}
+    return fill([*text, once], said), values
+
+
+def sharing(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example | None:
+    """One request for calls of two tools over the same values, which are said once: "the mean and the median of 3, 5
+    and 8", "what is the weather in Paris? And the air quality?"
+
+    None where no other tool can do with the values that a phrasing of this one states.
+    """
+    wording = rng.choice(tool.say)
+    if wording.implied:
+        return None
+    pieces = wording.phrasing.expand(rng)
+    names = [p.name for p in pieces if isinstance(p, Slot)]
+    others = [other for other in domain.tools if other is not tool and _serves(tool, other, names)]
+    if not names or not others:
+        return None
+    other = rng.choice(others)
+    question = _without_values(other, names, rng)
+    if question is None:
+        return None
+    told = _listed_value(tool, pieces, 2, rng) if rng.random() < 0.25 else None
+    if told is None:
+        drawn = draw_slots(tool, names, rng)
+        told = fill(pieces, {n: said_as(d) for n, d in drawn.items()}), [drawn]
+    text, values = told
+    calls: dict[str, Call] = {}
+    for called in (tool, other):
+        for drawn in values:
+            slots = {n: d for n, d in drawn.items() if n in called.draws}
+            arguments = ordered(arguments_of(called, slots, {}), called.tool.parameters)
+            if not rises(called, arguments) or not Draft202012Validator(called.tool.parameters).is_valid(arguments):
+                return None
+            calls.setdefault(dumps([called.tool.name, arguments]), Call(called.tool.name, arguments))
+    head = _before_values(pieces)
+    if head and len(values) == 1 and not _SEVERAL.search(text) and rng.random() < 0.6:
+        link = rng.choice((" and ", " and ", ", and also ", " as well as "))
+        text = f"{head}{link}{question}{text[len(head) :]}"
+    else:
+        end = "?" if _ASKS.match(question) else rng.choice((".", ""))
+        if text[-1] in ".?!" or rng.random() < 0.5:
+            opening = rng.choice(("Also ", "And ", "Also, ", "And also ", "Then ", "I also need to know: "))
+            text = f"{text}{'' if text[-1] in '.?!' else '.'} {opening}{question}{end}"
+        else:
+            text = f"{text}{rng.choice((', and ', ' and ', ', and also ', '; ', ', plus '))}{question}{end}"
+    return example_of(domain, [Message("user", text)], [tool, other], list(calls.values()))
+
+
+_ASKS = re.compile(r"(what|how|which|who|when|where|is|are|do|does|can|could|will|would)\b", re.IGNORECASE)
+_SEVERAL = re.compile(r"[.?!;:](\s+\S)|,")  # clauses
+_OF = re.compile(r"\s(of|for|in|at|from|about)(\s+(a|an|the))?\s+$")
+# What cannot do without the values: "how much money is" in the account, "get rid" of it.
+_UNFINISHED = re.compile(
+    r"(^(if|when|since|because|my|we|i'm)\b.*|\b(is|are|was|were|be|been|rid|out|up|off|on|turn|put|set|go|going|get|doing|me|us|"
+    r"you|it|i|we|they|this|that|have|has|had|need|want|like|look|looking|living|staying|live|am|stand|stands|what's|whats))$",
+    re.IGNORECASE,
+)
+
+
+def _serves(tool: ScenarioTool, other: ScenarioTool, names: Sequence[str]) -> bool:
+    """Whether the values of slots `names` of `tool` are all that `other` needs, and mean the same there."""
+    ours, theirs = tool.tool.parameters["properties"], other.tool.parameters["properties"]
+    required = other.tool.parameters.get("required", [])
+    if not required or not set(required) <= set(names) <= set(ours) or len(set(names)) < len(names):
+        return False
+    return all(
+        name in theirs
+        and all(ours[name].get(k) == theirs[name].get(k) for k in ("type", "enum", "items"))
+        and (ours[name].get("type") != "string" or tool.draws[name] is other.draws.get(name))
+        for name in names
+        if name in theirs or name in required
+    )
+
+
+def _before_values(pieces: Sequence[str | Slot]) -> str:
+    """The words before the preposition that is before the first value: "what's the median" of "what's the median of
+    {values}?"; nothing where they do not make a request."""
+    if len(pieces) < 2 or not isinstance(pieces[0], str) or isinstance(pieces[1], str):
+        return ""
+    found = _OF.search(pieces[0])
+    head = pieces[0][: found.start()].strip() if found else ""
+    short = len(head.split()) < 2
+    return "" if short or re.search(r"[,.?!;:(]", head) or _UNFINISHED.search(head) else head
+
+
+def _without_values(tool: ScenarioTool, names: Sequence[str], rng: random.Random) -> str | None:
+    """A request for the tool that leaves its values, all of them among `names`, to what was said before."""
+    for wording in rng.sample(tool.say, len(tool.say)):
+        pieces = wording.phrasing.expand(rng)
+        slots = {p.name for p in pieces if isinstance(p, Slot)}
+        behind = "".join(p for p in pieces[1:] if isinstance(p, str)).strip(" .?!")
+        head = _before_values(pieces)
+        if head and not wording.implied and slots <= set(names) and len(behind.split()) <= 2:
+            return lower_first(head)
+    return None
