@@ -21,6 +21,7 @@ from training.data.sources.naming import words
 
 SOURCE = "scenarios"
 _SLOT = re.compile(r"\{([^{}]+)\}")
+RECITED = 0.08  # share of single requests that name further parameters by their names
 PROSE = 0.15  # share of tools' results that are told in words
 QUOTED = 0.06  # share of texts that are put into quotes
 _DIFFERENT = 6  # draws to make two texts of one request differ
@@ -39,7 +40,27 @@ def group(domain: Domain) -> str:
 def single(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example:
     """A request and its call."""
     text, arguments = request(tool, rng.choice(tool.say), rng)
+    if rng.random() < RECITED:
+        text, arguments = _recited(tool, text, arguments, rng)
     return example_of(domain, [Message("user", text)], [tool], [Call(tool.tool.name, arguments)])
+
+
+def _recited(
+    tool: ScenarioTool, text: str, arguments: dict[str, Any], rng: random.Random
+) -> tuple[str, dict[str, Any]]:
+    """The request with one or two more of the tool's parameters at its end, by their names: "..., limit 5"."""
+    properties = tool.tool.parameters["properties"]
+    free = [n for n in properties if n not in arguments and n in tool.draws and not is_timeline(tool.draws[n])]
+    chosen = rng.sample(free, min(len(free), rng.choice((1, 1, 2))))
+    drawn = draw_slots(tool, chosen, rng)
+    form = rng.choice((", {} {}", " with {} {}", ", {}: {}", ", {}={}", " with a {} of {}", " ({}: {})", " and {} {}"))
+    body = text.rstrip(" .?!")
+    said = "".join(
+        form.format(n if "=" in form else " ".join(words(n)).lower(), d.glued if "=" in form else d.text)
+        for n, d in drawn.items()
+    )
+    more = arguments_of(tool, drawn, {})
+    return f"{body}{said}{text[len(body) :]}", ordered({**arguments, **more}, tool.tool.parameters)
 
 
 def missing(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example:
@@ -192,7 +213,9 @@ def render(
     present = {piece.name: drawn[piece.name] for piece in pieces if isinstance(piece, Slot)}
     said = {name: said_as(d) for name, d in present.items()}
     for before, piece, behind in zip(["", *pieces], pieces, [*pieces[1:], ""], strict=False):
-        if isinstance(piece, Slot) and rng.random() < QUOTED and _may_be_quoted(before, present[piece.name], behind):
+        if not isinstance(piece, Slot) or piece.name not in tool.tool.parameters["properties"]:
+            continue  # "my sister", in a slot for variety's sake, is nothing that one quotes
+        if rng.random() < QUOTED and _may_be_quoted(before, present[piece.name], behind):
             quote = rng.choice("''\"")
             said[piece.name] = Said(*(f"{quote}{present[piece.name].text}{quote}",) * 2)
     text = fill(pieces, said)
