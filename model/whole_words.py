@@ -22,8 +22,8 @@ Int = npt.NDArray[np.int64]
 
 
 class Shapes(NamedTuple):
-    """Of each token: whether it begins, and whether it ends, with a letter or digit (or a byte beyond ASCII), and with
-    a digit; all [V]. `point` and `comma` are ids. A token that begins with a space begins with none of these."""
+    """Of each token: whether it begins, and whether it ends, with a letter or digit, and with a digit; all [V]. `point`
+    and `comma` are ids. A token that begins with a space begins with none of these."""
 
     begins: Bool
     ends: Bool
@@ -35,19 +35,25 @@ class Shapes(NamedTuple):
     @classmethod
     def of(cls, token_bytes: Sequence[bytes], specials: int) -> Shapes:
         """Of a vocabulary whose first `specials` tokens are none of text."""
-        pieces = [b" "] * specials + [piece or b" " for piece in token_bytes[specials:]]
-        first = np.array([piece[0] for piece in pieces])
-        last = np.array([piece[-1] for piece in pieces])
-        return cls(_of_word(first), _of_word(last), _digit(first), _digit(last), pieces.index(b"."), pieces.index(b","))
+        pieces = [" "] * specials + [_text(piece) or " " for piece in token_bytes[specials:]]
+        first, last = [piece[0] for piece in pieces], [piece[-1] for piece in pieces]
+        return cls(
+            begins=np.array([letter.isalnum() for letter in first]),
+            ends=np.array([letter.isalnum() for letter in last]),
+            begins_digit=np.array([letter in "0123456789" for letter in first]),
+            ends_digit=np.array([letter in "0123456789" for letter in last]),
+            point=pieces.index("."),
+            comma=pieces.index(","),
+        )
 
 
-def _digit(byte: Int) -> Bool:
-    return (byte >= ord("0")) & (byte <= ord("9"))
-
-
-def _of_word(byte: Int) -> Bool:
-    lower = byte | 0x20
-    return _digit(byte) | ((lower >= ord("a")) & (lower <= ord("z"))) | (byte >= 0x80)
+def _text(piece: bytes) -> str:
+    """The piece's text. A fragment of a letter beyond ASCII is a letter, unless it may be one of punctuation (U+2000 to
+    U+2FFF, which begin with the byte E2) or of a script that puts nothing between words (beyond them)."""
+    try:
+        return piece.decode()
+    except UnicodeDecodeError:
+        return "".join(chr(b) if b < 0x80 else "\u00aa" if b < 0xE2 else " " for b in piece)
 
 
 class Read:
@@ -81,14 +87,13 @@ class Read:
         """What continues the word at `place`, and the place behind it."""
         if place >= len(self.ids):
             return
-        if self.joined[place]:
-            yield from self._forms(place)
-        elif self.skipped[place]:
-            yield from self._forms(place + 1)
+        if self.joined[place] or self.skipped[place]:
+            place += not self.joined[place]
+            yield int(self.ids[place]), place + 1
 
-    def _forms(self, place: int) -> Iterator[tuple[int, int]]:
-        yield int(self.ids[place]), place + 1
-        yield int(self.twins[place]), place + 1
+    def stops(self, place: int) -> bool:
+        """Whether there is a full stop at `place`."""
+        return place < len(self.ids) and bool(self.ids[place] == self.shapes.point)
 
     def may_end(self, place: int) -> bool:
         """Whether the word may be over at `place`."""
@@ -132,7 +137,8 @@ class WholeWords:
             return None
         read, shapes = self._read, self._read.shapes
         astray = shapes.begins.copy()
-        astray[shapes.point] = shapes.ends_digit[self._last]
+        # A full stop behind a number, which reads as if more of it came, is the text's own or it is none.
+        astray[shapes.point] = shapes.ends_digit[self._last] and not any(map(read.stops, self._places))
         if not any(map(read.may_end, self._places)):
             astray[:] = True
         for place in self._places:

@@ -357,9 +357,9 @@ def test_an_answer_keeps_the_order_of_time(tmp_path: Path) -> None:
 
 def test_a_later_turn_keeps_the_order_of_time(tmp_path: Path) -> None:
     domain = stay(tmp_path, then=["leaving {check_out} after all", "make it from {check_in}"])
-    for seed in SEEDS:
-        [call] = draw.follow_up(domain, domain.tools[0], random.Random(seed)).calls
-        assert call.arguments["check_in"] < call.arguments["check_out"]
+    made = [e for s in SEEDS if (e := draw.follow_up(domain, domain.tools[0], random.Random(s)))]
+    assert len(made) > 0.9 * len(SEEDS)
+    assert all(c.arguments["check_in"] < c.arguments["check_out"] for e in made for c in e.calls)
 
 
 def test_some_texts_are_put_into_quotes_but_nothing_that_touches_another_word(tmp_path: Path) -> None:
@@ -381,10 +381,27 @@ def test_some_texts_are_put_into_quotes_but_nothing_that_touches_another_word(tm
     assert 30 < sum(said.values()) < 300
 
 
-def test_a_later_turn_that_cannot_come_right_becomes_a_request(tmp_path: Path) -> None:
+def test_a_later_turn_that_cannot_come_right_is_none(tmp_path: Path) -> None:
     domain = stay(tmp_path, then=["the same again"])
-    example = draw.follow_up(domain, domain.tools[0], random.Random(0))
-    assert [m.role for m in example.messages] == ["user"] and len(example.calls) == 1
+    assert draw.follow_up(domain, domain.tools[0], random.Random(0)) is None
+
+
+def test_two_tools_share_a_list_and_their_bounds(tmp_path: Path) -> None:
+    numbers = {"type": "array", "items": {"type": "number"}, "minItems": 3, "maxItems": 5, "values": "digits 1..90"}
+    mean = tool(name="mean", parameters={"values": numbers}, required=["values"], say=["what's the mean of {values}?"])
+    few = {**numbers, "maxItems": 3}
+    median = tool(
+        name="median", parameters={"values": few}, required=["values"], say=["give me the median of {values}"]
+    )
+    domain = load(tmp_path, mean, median)
+    examples = [e for s in range(300) if (e := sharing(domain, domain.tools[0], random.Random(s)))]
+    assert len(examples) > 30
+    for example in examples:
+        first, second = example.calls
+        assert (first.name, second.name) == ("mean", "median") and first.arguments == second.arguments
+        assert len(second.arguments["values"]) == 3
+        assert re.fullmatch(r"what's the mean of .*\? .*give me the median\.?", example.messages[0].text)
+        assert unsupported(example) is None
 
 
 def test_further_parameters_are_named_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,7 +434,12 @@ def test_two_lists_go_together(tmp_path: Path) -> None:
         name="remind",
         parameters={"who": names, "at": {"type": "integer", "values": "digits 1..90"}},
         required=[],
-        say=["remind {who} at {at}!"],
+        say=[
+            "remind {who} at {at}!",
+            "remind {who} at {at}. It is urgent.",
+            "tell {who}. At {at}.",
+            "{at} for {who} now",
+        ],
     )
     domain = load(tmp_path, made)
     found = 0
@@ -427,10 +449,10 @@ def test_two_lists_go_together(tmp_path: Path) -> None:
             continue
         found += 1
         told = re.fullmatch(r"remind (.*) at (.*?),? respectively!", example.messages[0].text)
-        assert told
+        assert told, example.messages[0].text
         who, at = (re.split(r", | and ", part) for part in told.groups())
         assert [c.arguments for c in example.calls] == [{"who": w, "at": int(a)} for w, a in zip(who, at, strict=True)]
-    assert found > 50
+    assert found > 10
 
 
 def test_two_tools_share_the_values_that_are_said_once(tmp_path: Path) -> None:

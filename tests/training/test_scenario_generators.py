@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import random
 import re
 import uuid
 from collections import Counter
 from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 
 from training.data.scenarios.drawn import Drawn, GeneratorError
 from training.data.scenarios.generators import by_meaning, in_words, listed, named, names, one_of
-from training.data.scenarios.library import schema_draw
-from training.data.scenarios.numerals import say_integer, words
+from training.data.scenarios.numerals import say_integer, scaled, words
 from training.data.scenarios.things import code
 from training.data.scenarios.times import MONTHS, in_order, ordinal, say_date, say_time
 from training.data.sources.grounding import tokens
@@ -365,12 +364,19 @@ def test_a_list_is_said_with_commas_and_an_and() -> None:
 
 
 def test_a_list_of_numbers_as_a_program_writes_it() -> None:
-    make = listed(named("integer 1000..90000"), 2, 4)
-    said = {re.sub(r"[\d,.]+\d|\d", "0", d.text): d for s in range(2_000) for d in [make(random.Random(s))]}
-    assert {"[0]", "(0)", "{0}", "[0, 0, 0]", "(0, 0)", "0 and 0", "0, 0, 0"} <= set(said)
-    for text, d in said.items():
-        if text.startswith("["):
-            assert json.loads(d.text) == d.value
+    shapes = set()
+    for seed in range(3_000):
+        drawn = listed(named(f"digits 1..{(12, 1200)[seed % 2]}"), 2, 4)(random.Random(seed))
+        assert [int(n) for n in re.findall(r"\d+", drawn.text)] == drawn.value
+        assert not re.search(r"\d,\d{3}(?!\d)", drawn.text)  # one number, as people write it
+        shapes.add(re.sub(r"\d+", "0", drawn.text))
+    assert {"[0,0]", "[0, 0, 0]", "(0, 0)", "{0, 0, 0, 0}", "0,0,0", "0, 0, 0", "0 and 0"} <= shapes
+
+
+def test_what_holds_a_quote_is_not_quoted_in_a_list() -> None:
+    make = listed(one_of(["Rome", "O'Hare"]), 2, 2)
+    texts = {make(random.Random(s)).text for s in range(300)}
+    assert "[Rome, O'Hare]" in texts and not any("'Rome'" in text or '"' in text for text in texts)
 
 
 def test_only_a_long_list_of_numbers_may_hold_one_twice() -> None:
@@ -381,18 +387,26 @@ def test_only_a_long_list_of_numbers_may_hold_one_twice() -> None:
     assert all(len(set(d.value)) == 5 for d in map(listed(names, 5, 5), seeds))
 
 
-def test_numbers_in_the_millions_where_nothing_bounds_them() -> None:
-    free = {"type": "number", "values": "integer 500..90000"}
-    drawn = [schema_draw(free, {})(random.Random(s)) for s in range(4_000)]
+def test_numbers_in_the_millions() -> None:
+    drawn = [named("integer 500..90000 step 500 or millions")(random.Random(s)) for s in range(2_000)]
     large = [d for d in drawn if d.value > 90_000]
-    assert 0.03 < len(large) / len(drawn) < 0.09 and all(d.value >= 1_000_000 for d in large)
-    assert {re.sub(r"[\d.]+", "", d.text).strip() for d in large} >= {"million", "M", "billion", "bn"}
+    assert 0.1 < len(large) / len(drawn) < 0.2 and all(d.value >= 1_000_000 for d in large)
+    assert all(d.value % 500 == 0 for d in drawn)
+    assert {re.sub(r"[\d.,]+", "", d.text).strip() for d in large} >= {"million", "M", "billion", "bn"}
     scales = {"million": 1e6, "M": 1e6, "billion": 1e9, "bn": 1e9, "": 1}
     for d in large:
         [(digits, scale)] = re.findall(r"^([\d.,]+) ?(\w*)$", d.text)
         assert round(float(digits.replace(",", "")) * scales[scale]) == d.value, d
-    for bounded in ({**free, "maximum": 100_000}, {**free, "values": "integer 5..900"}, {**free, "type": "string"}):
-        assert all(schema_draw(bounded, {})(random.Random(s)).value <= 90_000 for s in range(500))
+    assert any(d.value > 40 for d in map(named("number 0.5..40 or millions"), map(random.Random, range(50))))
+    with pytest.raises(GeneratorError, match="digits"):
+        named("digits 5..40 or millions")
+
+
+@pytest.mark.parametrize("value", [12_345_670_000, 1_230_000, 999_990_000_000])
+def test_a_scaled_number_is_exact(value: int) -> None:
+    text = scaled(value, random.Random(0))
+    number, scale = re.fullmatch(r"([\d.]+)( million|M| billion| bn)", text).groups()  # type: ignore[union-attr]
+    assert Decimal(number) * (10**6 if scale in (" million", "M") else 10**9) == value
 
 
 def test_a_list_of_numbers_keeps_their_type() -> None:

@@ -214,3 +214,17 @@ def test_spacing_is_tidied(source: str, expected: str) -> None:
 @pytest.mark.parametrize("source", ["open {x}", "{x} please", "open {x}, then close it"])
 def test_a_value_stays_as_it_is(source: str, value: str) -> None:
     assert say(source, x=value) == source.replace("{x}", value)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("${n} for it", "$2.5 million for it"),
+        ("a ${n}/month plan", "a $2,500,000/month plan"),
+        ("#{n}", "#2,500,000"),
+        ("{n} of them", "2.5 million of them"),
+    ],
+)
+def test_money_keeps_its_scale_but_what_touches_digits_does_not(source: str, said: str) -> None:
+    pieces = Phrasing.parse(source).expand(random.Random(0))
+    assert fill(pieces, {"n": Said("2.5 million", "2,500,000")}) == said

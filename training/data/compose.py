@@ -29,7 +29,7 @@ TOO_CLOSE = 0.5  # overlap of two names' words from which one tool may serve the
 SAME_AGAIN = 0.4  # share of requests behind another that are meant for the same tool; more are by chance
 OPENED = 0.4  # share of requests behind another that an opener ties to it
 OPENERS = ("And ", "and ", "Also, ", "Now ", "ok, now ", "Thanks. ", "Great, ", "Next: ", "then ")
-SHARING_TRIES = 6  # tools of a domain that are asked for another with which they share their values
+SHARING_TRIES = 6  # tools that are tried until one shares its values with another
 LOWER_CASE = 0.08
 SYSTEM = 0.12
 

@@ -322,8 +322,8 @@ def _texts(value: Any) -> Iterator[str]:
 
 def joined(texts: Sequence[tuple[str, bool]], rng: random.Random) -> str:
     """Several requests as one text; of each, whether its first letter must stay."""
-    if rng.random() < ENUMERATED:
-        return _enumerated([text.strip() for text, _ in texts], rng)
+    if len(texts) > 1 and rng.random() < ENUMERATED:
+        return _enumerated(texts, rng)
     within = rng.choice((" and ", ", and then ", "; ", " and also ", ", then "))
     between = rng.choice((" Also, ", " Then ", " After that, ", " And ", " "))
     sentences = rng.random() < 0.4
@@ -340,16 +340,19 @@ def joined(texts: Sequence[tuple[str, bool]], rng: random.Random) -> str:
     return whole if whole[-1:] in ".?!" or rng.random() < 0.4 else whole + "."
 
 
-def _enumerated(texts: Sequence[str], rng: random.Random) -> str:
-    """Several requests told one by one: numbered, as bullets, or as first, second and third."""
+def _enumerated(texts: Sequence[tuple[str, bool]], rng: random.Random) -> str:
+    """`joined`, told one by one: numbered, as bullets, or as first, second and third."""
     if rng.random() < 0.3:
         ordinals = ("First, ", rng.choice(("Second, ", "Then ", "Next, ")), *("After that, ",) * len(texts))
-        said = [text if text[-1] in ".?!" else f"{text}." for text in texts]
-        return " ".join(ordinal + lower_first(text) for ordinal, text in zip(ordinals, said, strict=False))
+        said = [text if fixed else lower_first(text) for text, fixed in texts]
+        ended = [text if text[-1] in ".?!" else f"{text}." for text in map(str.strip, said)]
+        return " ".join(ordinal + text for ordinal, text in zip(ordinals, ended, strict=False))
     mark = rng.choice(("{}. ", "{}) ", "({}) ", "- ", "* "))
-    between = rng.choice(("\n", "\n", " ")) if "{" in mark else "\n"
+    between = rng.choice(("\n", " ")) if mark.startswith("(") else "\n"
     opening = rng.choice(("", "", "Please do the following:", "I need a few things:", f"{len(texts)} things:"))
-    return between.join([opening] * bool(opening) + [mark.format(k) + text for k, text in enumerate(texts, 1)])
+    return between.join(
+        [opening] * bool(opening) + [mark.format(k) + text.strip() for k, (text, _) in enumerate(texts, 1)]
+    )
 
 
 def lower_first(text: str) -> str:

@@ -48,13 +48,16 @@ def single(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example:
 def _recited(
     tool: ScenarioTool, text: str, arguments: dict[str, Any], rng: random.Random
 ) -> tuple[str, dict[str, Any]]:
-    """The request with one or two more of the tool's parameters at its end, by their names: "..., limit 5"."""
+    """The request with one or two more of the tool's parameters at its end, by the names they were written with: "...,
+    limit 5"."""
     properties = tool.tool.parameters["properties"]
     free = [n for n in properties if n not in arguments and n in tool.draws and not is_timeline(tool.draws[n])]
     chosen = rng.sample(free, min(len(free), rng.choice((1, 1, 2))))
     drawn = draw_slots(tool, chosen, rng)
-    form = rng.choice((", {} {}", " with {} {}", ", {}: {}", ", {}={}", " with a {} of {}", " ({}: {})", " and {} {}"))
     body = text.rstrip(" .?!")
+    apart = (", {} {}", ", {}: {}", ", {}={}", " ({}: {})")
+    open_end = any(isinstance(v, str) and " " in v and body.endswith(v) for v in arguments.values())
+    form = rng.choice(apart if open_end else (*apart, " with {} {}", " with a {} of {}", " and {} {}"))
     said = "".join(
         form.format(n if "=" in form else " ".join(words(n)).lower(), d.glued if "=" in form else d.text)
         for n, d in drawn.items()
@@ -98,8 +101,8 @@ def replied(tool: ScenarioTool, rng: random.Random) -> list[Message]:
     return turns
 
 
-def follow_up(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example:
-    """A later turn that repeats the call with something changed."""
+def follow_up(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example | None:
+    """A later turn that repeats the call with something changed; None where nothing drawn changes it soundly."""
     turns, arguments, drawn = _answered(tool, rng)
     if rng.random() < 0.5:
         turns.append(Message("assistant", rng.choice(_CLOSING[:-1])))
@@ -109,7 +112,7 @@ def follow_up(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example
         merged = ordered(_merged(arguments, changed), tool.tool.parameters)
         if merged != arguments and rises(tool, merged):
             return example_of(domain, [*turns, Message("user", text)], [tool], [Call(tool.tool.name, merged)])
-    return single(domain, tool, rng)
+    return None
 
 
 def both(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example | None:
@@ -217,19 +220,22 @@ def render(
             continue  # "my sister", in a slot for variety's sake, is nothing that one quotes
         if rng.random() < QUOTED and _may_be_quoted(before, present[piece.name], behind):
             quote = rng.choice("''\"")
-            said[piece.name] = Said(*(f"{quote}{present[piece.name].text}{quote}",) * 2)
+            quoted = f"{quote}{present[piece.name].text}{quote}"
+            said[piece.name] = Said(quoted, quoted)
     text = fill(pieces, said)
     return text, ordered(arguments_of(tool, present, wording.implied), tool.tool.parameters)
 
 
 def _may_be_quoted(before: str | Slot, drawn: Drawn, behind: str | Slot) -> bool:
     """Whether what was drawn is a text that is said as it is, and stands apart."""
-    apart = isinstance(before, str) and isinstance(behind, str) and re.search(r"(^|(?<!\ba)(?<!\ban)\s)$", before)
+    apart = (
+        isinstance(before, str) and isinstance(behind, str) and re.search(r"(^|(?<!\ba)(?<!\ban)(?<!\bon)\s)$", before)
+    )
     return bool(
         apart
         and re.match(r"[\s.,?!]|$", str(behind))
         and drawn.value == drawn.text
-        and re.fullmatch(r"[^'\"]{3,40}", drawn.text)
+        and re.fullmatch(r"[^'\"\d][^'\"]{2,39}", drawn.text)
     )
 
 
@@ -272,7 +278,7 @@ def _as_text(result: Mapping[str, Any], rng: random.Random) -> str:
 
 
 def _in_words(result: Mapping[str, Any]) -> str:
-    """ "status shipped, arrives 2026-05-02" """
+    """The fields as one says them: status shipped, arrives 2026-05-02."""
     parts = []
     for name, value in result.items():
         said = value if isinstance(value, str) and "," not in value else dumps(value)

@@ -84,14 +84,13 @@ def _spoken(said: Sequence[str], rng: random.Random) -> str:
 
 def _literal(items: Sequence[Drawn], rng: random.Random) -> str:
     """As a program writes it, or somebody who pastes from one: `[3, 5]`, `3,5`, `"Rome", "Oslo"`."""
-    if all(map(_is_number, items)):
-        brackets: tuple[str, ...]
-        said, brackets = [f"{d.value}" for d in items], ("[]", "[]", "()", "{}", "", "", "")
-    else:
-        quote = rng.choice(("'", '"', ""))
-        said, brackets = [f"{quote}{d.text}{quote}" for d in items], ("[]", "[]", "()", "", "")
-    around = rng.choice(brackets)
-    between = "," if rng.random() < 0.3 and (around or _is_number(items[0])) else ", "
+    numbers = all(map(_is_number, items))
+    quote = "" if numbers or any(re.search(r"['\"]", d.text) for d in items) else rng.choice(("'", '"', ""))
+    said = [f"{d.value}" if numbers else f"{quote}{d.text}{quote}" for d in items]
+    around = rng.choice(("[]", "[]", "()", "{}", "", "", "") if numbers else ("[]", "[]", "()", "", ""))
+    # "631,668" would be one number.
+    apart = any(re.match(r"\d{3}(?!\d)", text) for text in said[1:]) if numbers else not around
+    between = "," if rng.random() < 0.3 and not apart else ", "
     if not around and rng.random() < 0.3:
         return " and ".join((between.join(said[:-1]), said[-1]))
     return f"{around[:1]}{between.join(said)}{around[1:]}"

@@ -16,12 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from model.types import Tool
 from training.data.scenarios import generators
 from training.data.scenarios.drawn import Draw, Drawn, GeneratorError, as_said
-from training.data.scenarios.numerals import with_millions
 from training.data.scenarios.phrasing import Phrasing, PhrasingError, Said, Slot, fill
 
 FOLDER = Path(__file__).parents[2] / "scenarios"
 COMMON = "_common.yaml"
-_LARGE = re.compile(r"(integer|number) [\d.]+\.\.\d{5}")
 LIST_LENGTH = (1, 3)  # items of a spoken list, where the schema does not say
 
 
@@ -195,11 +193,9 @@ def schema_draw(schema: Mapping[str, Any], lists: Mapping[str, Draw]) -> Draw:
     if "enum" in schema:
         declared = schema.get("values", [v for v in schema["enum"] if v is not None])
         return generators.in_words(resolve(declared, lists))
-    kind = schema.get("type")
     if "values" in schema:
-        draw = resolve(schema["values"], lists)
-        free = kind in ("integer", "number") and "maximum" not in schema and _LARGE.match(str(schema["values"]))
-        return with_millions(draw) if free else draw
+        return resolve(schema["values"], lists)
+    kind = schema.get("type")
     if kind in ("integer", "number") and {"minimum", "maximum"} <= schema.keys():
         return generators.named(f"{kind} {schema['minimum']}..{schema['maximum']}")
     raise GeneratorError(f"type {kind} needs `values` to be a slot")

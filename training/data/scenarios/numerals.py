@@ -10,13 +10,16 @@ from unicode_rbnf import RbnfEngine
 
 from training.data.scenarios.drawn import Draw, Drawn, GeneratorError
 
-MILLIONS = 0.06  # share of large numbers that are in the millions, where a schema sets no bound
+MILLIONS = 0.15  # share of `or millions`
+_MILLIONS = " or millions"
 _RANGE = re.compile(r"(-?\d+(?:\.\d+)?)\.\.(-?\d+(?:\.\d+)?)(?: step (\d+(?:\.\d+)?))?")
 
 
 def numeric(name: str, arguments: str) -> Draw:
     if name == "year" and not arguments:
         arguments = "1950..2030"
+    if arguments.endswith(_MILLIONS) and name != "digits":
+        return _or_millions(numeric(name, arguments.removesuffix(_MILLIONS)))
     matched = _RANGE.fullmatch(arguments)
     if not matched:
         raise GeneratorError(f"{name} needs a range such as 1..500, with an optional `step 5`; it has {arguments!r}")
@@ -64,12 +67,12 @@ def say_integer(value: int, rng: random.Random) -> str:
 
 def scaled(value: float, rng: random.Random) -> str:
     """A million or more with its scale: "213 million", "8.5M", "1.2 billion"."""
-    power, words = (1e9, (" billion", " billion", " bn")) if value >= 1e9 else (1e6, (" million", " million", "M"))
-    return f"{value / power:.6g}{rng.choice(words)}"
+    power, scales = (1e9, (" billion", " billion", " bn")) if value >= 1e9 else (1e6, (" million", " million", "M"))
+    return f"{value / power:.12g}{rng.choice(scales)}"
 
 
-def with_millions(draw: Draw) -> Draw:
-    """`draw`, and now and then a number in the millions or beyond, which few ranges reach: people and budgets do."""
+def _or_millions(draw: Draw) -> Draw:
+    """`draw`, and now and then a number in the millions or beyond."""
 
     def wide(rng: random.Random) -> Drawn:
         if rng.random() >= MILLIONS:

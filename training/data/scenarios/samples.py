@@ -15,10 +15,10 @@ def print_samples(domain: Domain, per_tool: int, rng: random.Random) -> None:
     """Print `per_tool` requests of each tool, and one of each other kind that the tool or the domain has."""
     print(f"# {domain.name}: {domain.about}")
     for tool in domain.tools:
-        examples = [draw.single(domain, tool, rng) for _ in range(per_tool)]
+        examples: list[Example | None] = [draw.single(domain, tool, rng) for _ in range(per_tool)]
         examples += [draw.missing(domain, tool, rng)] if tool.missing else []
         examples += [draw.follow_up(domain, tool, rng)] if tool.then else []
-        for example in examples:
+        for example in filter(None, examples):
             print(conversation(example))
     for link in domain.chains:
         print(conversation(draw.chain(domain, link, rng)))

@@ -59,7 +59,7 @@ def _listed_value(tool: ScenarioTool, pieces: list[str | Slot], count: int, rng:
             continue
         before = pieces[place - 1] if place else ""
         found = _PREPOSITION.search(str(before))
-        text = _list_of([v.text for v in values], bool(found and not found[2]), rng)
+        text = _list_of(values, bool(found and not found[2]), rng)
         said = {n: said_as(d) for n, d in shared.items()} | {piece.name: Said(text, text)}
         return fill(pieces, said), [shared | {piece.name: v} for v in values]
     return None
@@ -79,7 +79,6 @@ _OPENED = (
     (" first", ", then"),
     (" first", " and then"),
     (": one", " and one"),
-    (" both", " and"),
 )
 _ARTICLE = re.compile(r"\s(a|an|the)\s+$", re.I)
 _IN_PARTS = re.compile(r",|\b(and|or)\b")  # what holds one of these cannot stand in a list
@@ -91,16 +90,17 @@ def _may_be_listed(drawn: Drawn) -> bool:
     return short and isinstance(drawn.value, str | int | float) and not isinstance(drawn.value, bool)
 
 
-def _list_of(texts: list[str], emphatic: bool, rng: random.Random) -> str:
-    """The texts as a list; "both Paris and Rome" only where it may be `emphatic`."""
+def _list_of(values: Sequence[Drawn], emphatic: bool, rng: random.Random) -> str:
+    """The values as a list; "both Paris and Rome" only where it may be `emphatic`."""
+    texts = [value.text for value in values]
     link = rng.choice(
         (" and ",) * 8 + (" & ", ", ", " and also ", " as well as ", ", then ", " plus ", " and finally ")
     )
-    if link == " plus " and any(text[-1].isdigit() for text in texts):
+    if link == " plus " and not all(isinstance(value.value, str) for value in values):
         link = " and "  # not their sum
     last = f",{link}" if len(texts) > 2 and link == " and " and rng.random() < 0.4 else link
     together = rng.choice(("both " if len(texts) == 2 else "all of ", "each of "))
-    return together * (emphatic and rng.random() < 0.25) + ", ".join(texts[:-1]) + last + texts[-1]
+    return together * (emphatic and link == " and " and rng.random() < 0.4) + ", ".join(texts[:-1]) + last + texts[-1]
 
 
 def _respectively(tool: ScenarioTool, pieces: list[str | Slot], count: int, rng: random.Random) -> _Told | None:
@@ -108,21 +108,31 @@ def _respectively(tool: ScenarioTool, pieces: list[str | Slot], count: int, rng:
     names = [p.name for p in pieces if isinstance(p, Slot)]
     places = [i for i, p in enumerate(pieces) if isinstance(p, Slot) and names.count(p.name) == 1]
     places = [i for i in places if _holds_list(pieces, i)]
-    if len(places) < 2:
+    # The last two, with nothing behind them and one clause between them: "respectively" is heard of what stands before.
+    between = "".join(p for p in pieces[places[-2] :] if isinstance(p, str)) if len(places) > 1 else ";"
+    chosen = [p.name for p in pieces if isinstance(p, Slot)][-2:]
+    behind = pieces[-1] if isinstance(pieces[-1], str) else ""
+    if re.search(r"[.?!;:,]\s", between) or behind.strip(" .?!") or not set(chosen) <= _parameters(tool):
         return None
-    chosen = [str(getattr(pieces[i], "name", "")) for i in sorted(rng.sample(places, 2))]
+    if chosen != [p.name for i in places[-2:] if isinstance(p := pieces[i], Slot)]:
+        return None
     shared = draw_slots(tool, names, rng)
     values: list[dict[str, Drawn]] = []
     for k in range(count):
         avoid = {f"{n}#{i}": d for i, earlier in enumerate(values) for n, d in earlier.items()} | shared
         values.append({n: shared[n] for n in chosen} if not k else draw_slots(tool, chosen, rng, avoid=avoid))
     listed = {n: [v[n] for v in values] for n in chosen}
-    if not all(map(_may_be_listed, (d for drawn in listed.values() for d in drawn))):
-        return None
+    for drawn in listed.values():
+        if not all(map(_may_be_listed, drawn)) or len({d.text.lower() for d in drawn}) < count:
+            return None
     texts = {n: ", ".join(d.text for d in drawn[:-1]) + f" and {drawn[-1].text}" for n, drawn in listed.items()}
     text = fill(pieces, {n: said_as(d) for n, d in shared.items()} | {n: Said(t, t) for n, t in texts.items()})
     body = text.rstrip(" .?!")
     return f"{body}{rng.choice((', respectively', ' respectively'))}{text[len(body) :]}", [shared | v for v in values]
+
+
+def _parameters(tool: ScenarioTool) -> set[str]:
+    return set(tool.tool.parameters["properties"])
 
 
 def _holds_list(pieces: list[str | Slot], place: int) -> bool:
@@ -201,7 +211,7 @@ def sharing(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example |
     calls: dict[str, Call] = {}
     for called in (tool, other):
         for drawn in values:
-            slots = {n: d for n, d in drawn.items() if n in called.draws}
+            slots = {n: d for n, d in drawn.items() if n in _parameters(called)}
             arguments = ordered(arguments_of(called, slots, {}), called.tool.parameters)
             if not rises(called, arguments) or not Draft202012Validator(called.tool.parameters).is_valid(arguments):
                 return None
@@ -213,7 +223,8 @@ def sharing(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example |
     else:
         end = "?" if _ASKS.match(question) else rng.choice((".", ""))
         if text[-1] in ".?!" or rng.random() < 0.5:
-            opening = rng.choice(("Also ", "And ", "Also, ", "And also ", "Then ", "I also need to know: "))
+            openings = ("Also ", "And ", "Also, ", "And also ", "Then ")
+            opening = rng.choice((*openings, "I also need to know: ") if end == "?" else openings)
             text = f"{text}{'' if text[-1] in '.?!' else '.'} {opening}{question}{end}"
         else:
             text = f"{text}{rng.choice((', and ', ' and ', ', and also ', '; ', ', plus '))}{question}{end}"
@@ -226,7 +237,7 @@ _OF = re.compile(r"\s(of|for|in|at|from|about)(\s+(a|an|the))?\s+$")
 # What cannot do without the values: "how much money is" in the account, "get rid" of it.
 _UNFINISHED = re.compile(
     r"(^(if|when|since|because|my|we|i'm)\b.*|\b(is|are|was|were|be|been|rid|out|up|off|on|turn|put|set|go|going|get|doing|me|us|"
-    r"you|it|i|we|they|this|that|have|has|had|need|want|like|look|looking|living|staying|live|am|stand|stands|what's|whats))$",
+    r"you|it|i|we|they|this|that|have|has|had|need|want|like|look|more|all|anything|everything|looking|living|staying|live|am|stand|stands|what's|whats))$",
     re.IGNORECASE,
 )
 

@@ -104,8 +104,8 @@ def check_tool(domain: Domain, tool: ScenarioTool) -> list[str]:
     for make, wordings in makers:
         for _ in range(DRAWS * len(wordings)):
             example = make(domain, tool, rng)
-            faults = [f for c in example.calls if (f := _fault(c.arguments, tool))]
-            if faults:
+            faults = [f for c in example.calls if (f := _fault(c.arguments, tool))] if example else []
+            if example and faults:
                 texts = [m.text for m in example.messages if m.role == "user"]
                 problems.append(f"{name}: {' / '.join(texts)!r} gives {example.calls[0].arguments!r}: {faults[0]}")
                 break
