@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from jsonschema import Draft202012Validator
 
@@ -17,6 +18,37 @@ from training.data.scenarios.drawn import Drawn
 from training.data.scenarios.library import Domain, ScenarioTool
 from training.data.scenarios.phrasing import Said, Slot, fill
 from training.data.synthesis import lower_first
+
+_Told = tuple[str, list[dict[str, Drawn]]]  # a text, and the slots' values call by call
+
+# "between 3 and 5" holds no list, and a list beside another "and" cannot be read.
+_NO_LIST_BEHIND = re.compile(
+    r"(\b(between|and|or|than|an?|one|this|that|every|each|named|called|saying)\s*|,\s*|[\w$€£¥#+/.:'\"(-])$", re.I
+)
+_NO_LIST_BEFORE = re.compile(r"\s*(and|or|to|'s|through|until|till)\b|\s*,|[\w%°$€£/'\")-]", re.I)
+_PREPOSITION = re.compile(
+    r"\s(at|for|in|on|with|from|to|of|by|over|around|near|under|using|about)(\s+(a|an|the))?\s+$", re.I
+)
+_LINKS = (" and", ", and", " and then", " and also", " and", ", and", ", then", ", plus", " as well as", ";")
+_OPENED = (
+    (", once", " and once"),
+    (" first", ", then"),
+    (" first", " and then"),
+    (": one", " and one"),
+)
+_ARTICLE = re.compile(r"\s(a|an|the)\s+$", re.I)
+_IN_PARTS = re.compile(r",|\b(and|or)\b")  # what holds one of these cannot stand in a list
+_SHORT = 4  # words between the slots of what is said again
+_ASKS = re.compile(r"(what|how|which|who|when|where|is|are|do|does|can|could|will|would)\b", re.IGNORECASE)
+_SEVERAL = re.compile(r"[.?!;:](\s+\S)|,")  # clauses
+_OF = re.compile(r"\s(of|for|in|at|from|about)(\s+(a|an|the))?\s+$")
+# What cannot do without the values: "how much money is" in the account, "get rid" of it.
+_UNFINISHED = re.compile(
+    r"(^(if|when|since|because|my|we|i'm)\b.*"
+    r"|\b(is|are|was|were|be|been|am|rid|out|up|off|on|turn|put|set|go|going|get|doing|have|has|had|need|want|like|look|looking"
+    r"|live|living|staying|stand|stands|me|us|you|it|i|we|they|this|that|more|all|anything|everything|what's|whats))$",
+    re.IGNORECASE,
+)
 
 
 def told_together(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example | None:
@@ -36,9 +68,6 @@ def told_together(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Exa
     if len({dumps(a) for a in arguments}) < len(arguments) or not all(rises(tool, a) for a in arguments):
         return None
     return example_of(domain, [Message("user", text)], [tool], [Call(tool.tool.name, a) for a in arguments])
-
-
-_Told = tuple[str, list[dict[str, Drawn]]]  # a text, and the slots' values call by call
 
 
 def _listed_value(tool: ScenarioTool, pieces: list[str | Slot], count: int, rng: random.Random) -> _Told | None:
@@ -63,26 +92,6 @@ def _listed_value(tool: ScenarioTool, pieces: list[str | Slot], count: int, rng:
         said = {n: said_as(d) for n, d in shared.items()} | {piece.name: Said(text, text)}
         return fill(pieces, said), [shared | {piece.name: v} for v in values]
     return None
-
-
-# "between 3 and 5" holds no list, and a list beside another "and" cannot be read.
-_NO_LIST_BEHIND = re.compile(
-    r"(\b(between|and|or|than|an?|one|this|that|every|each|named|called|saying)\s*|,\s*|[\w$€£¥#+/.:'\"(-])$", re.I
-)
-_NO_LIST_BEFORE = re.compile(r"\s*(and|or|to|'s|through|until|till)\b|\s*,|[\w%°$€£/'\")-]", re.I)
-_PREPOSITION = re.compile(
-    r"\s(at|for|in|on|with|from|to|of|by|over|around|near|under|using|about)(\s+(a|an|the))?\s+$", re.I
-)
-_LINKS = (" and", ", and", " and then", " and also", " and", ", and", ", then", ", plus", " as well as", ";")
-_OPENED = (
-    (", once", " and once"),
-    (" first", ", then"),
-    (" first", " and then"),
-    (": one", " and one"),
-)
-_ARTICLE = re.compile(r"\s(a|an|the)\s+$", re.I)
-_IN_PARTS = re.compile(r",|\b(and|or)\b")  # what holds one of these cannot stand in a list
-_SHORT = 4  # words between the slots of what is said again
 
 
 def _may_be_listed(drawn: Drawn) -> bool:
@@ -144,15 +153,23 @@ def _holds_list(pieces: list[str | Slot], place: int) -> bool:
     return not (_NO_LIST_BEHIND.search(before) or _NO_LIST_BEFORE.match(behind))
 
 
-def _repeated_end(tool: ScenarioTool, pieces: list[str | Slot], count: int, rng: random.Random) -> _Told | None:
-    """From the first slot on, or from the preposition or article before it, the request is said again with other
-    values: "… for Ann at 3 and for Bo at 5", "set the kitchen lights to 40 and the hall lights to 60"."""
+class _Again(NamedTuple):
+    """A request taken apart: `before`, said once; `again` and `end`, its slots among them, said for each call; `once`,
+    said behind the last. `plain` where `again` is no preposition."""
+
+    before: str
+    again: str
+    end: list[str | Slot]
+    once: str
+    plain: bool
+
+
+def _said_again(pieces: list[str | Slot]) -> _Again | None:
+    """From the first slot on, or from the preposition or article before it; None where that cannot be said again."""
     first = next((i for i, p in enumerate(pieces) if isinstance(p, Slot)), 0)
     head = "".join(str(p) for p in pieces[:first])
     found = _PREPOSITION.search(head) or _ARTICLE.search(head)
-    again = found[0] if found else " "
     plain = found is None or found.re is _ARTICLE
-    start = found.start() if found else len(head.rstrip())
     end = pieces[first:]
     names = [p.name for p in end if isinstance(p, Slot)]
     closing = end[-1] if end and isinstance(end[-1], str) else ""
@@ -167,11 +184,22 @@ def _repeated_end(tool: ScenarioTool, pieces: list[str | Slot], count: int, rng:
     once = closing if plain else closing[len(closing.rstrip(" .?!")) :]
     if closing:
         end[-1] = closing.removesuffix(once)
-    text: list[str | Slot] = [head[:start]]
+    before = head[: found.start()] if found else head.rstrip()
+    return _Again(before, found[0] if found else " ", end, once, plain)
+
+
+def _repeated_end(tool: ScenarioTool, pieces: list[str | Slot], count: int, rng: random.Random) -> _Told | None:
+    """The end of the request is said again with other values: "… for Ann at 3 and for Bo at 5", "set the kitchen lights
+    to 40 and the hall lights to 60"."""
+    parts = _said_again(pieces)
+    if parts is None:
+        return None
+    names = [p.name for p in parts.end if isinstance(p, Slot)]
+    text: list[str | Slot] = [parts.before]
     said: dict[str, Said] = {}
     values: list[dict[str, Drawn]] = []
     opening, link = "", rng.choice(_LINKS)
-    if not plain and rng.random() < 0.2:
+    if not parts.plain and rng.random() < 0.2:
         opening, link = rng.choice(_OPENED)
     for k in range(count):
         avoid = {f"{name}#{i}": d for i, earlier in enumerate(values) for name, d in earlier.items()}
@@ -179,10 +207,10 @@ def _repeated_end(tool: ScenarioTool, pieces: list[str | Slot], count: int, rng:
         if any(_IN_PARTS.search(d.text) for d in drawn.values()):
             return None
         values.append(drawn)
-        text.append((opening if not k else "," if k < count - 1 else link) + again)
-        text += [Slot(f"{p.name}#{k}") if isinstance(p, Slot) else p for p in end]
+        text.append((opening if not k else "," if k < count - 1 else link) + parts.again)
+        text += [Slot(f"{p.name}#{k}") if isinstance(p, Slot) else p for p in parts.end]
         said |= {f"{name}#{k}": said_as(d) for name, d in drawn.items()}
-    return fill([*text, once], said), values
+    return fill([*text, parts.once], said), values
 
 
 def sharing(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example | None:
@@ -229,17 +257,6 @@ def sharing(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example |
         else:
             text = f"{text}{rng.choice((', and ', ' and ', ', and also ', '; ', ', plus '))}{question}{end}"
     return example_of(domain, [Message("user", text)], [tool, other], list(calls.values()))
-
-
-_ASKS = re.compile(r"(what|how|which|who|when|where|is|are|do|does|can|could|will|would)\b", re.IGNORECASE)
-_SEVERAL = re.compile(r"[.?!;:](\s+\S)|,")  # clauses
-_OF = re.compile(r"\s(of|for|in|at|from|about)(\s+(a|an|the))?\s+$")
-# What cannot do without the values: "how much money is" in the account, "get rid" of it.
-_UNFINISHED = re.compile(
-    r"(^(if|when|since|because|my|we|i'm)\b.*|\b(is|are|was|were|be|been|rid|out|up|off|on|turn|put|set|go|going|get|doing|me|us|"
-    r"you|it|i|we|they|this|that|have|has|had|need|want|like|look|more|all|anything|everything|looking|living|staying|live|am|stand|stands|what's|whats))$",
-    re.IGNORECASE,
-)
 
 
 def _serves(tool: ScenarioTool, other: ScenarioTool, names: Sequence[str]) -> bool:
