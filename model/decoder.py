@@ -41,9 +41,9 @@ class Route:
 class Written:
     """Tokens just written: a run that the grammar forced, or one that was chosen.
 
-    `probability` is that of the choice before the grammar masks any, and 1 of a forced run. Of a choice only: `copied`
-    [C] is the copy attention that it paid to each token of the conversation, and `alternatives` are the most probable
-    tokens that the grammar admitted, with their probabilities, best first.
+    `probability` is that of the choice before the grammar masks any, words kept whole (`model.whole_words`), and 1 of a
+    forced run. Of a choice only: `copied` [C] is the copy attention that it paid to each token of the conversation, and
+    `alternatives` are the most probable tokens that the grammar admitted, with their probabilities, best first.
     """
 
     tokens: list[int]
@@ -161,7 +161,10 @@ class Decoder:
             probabilities, copied = self._next()
             assert self._words is not None
             weights = self._words.weights()
-            allowed = np.where(matcher.allowed(), probabilities if weights is None else probabilities * weights, 0.0)
+            if weights is not None:
+                probabilities = probabilities * weights
+                probabilities /= max(float(probabilities.sum()), UNSEEN)
+            allowed = np.where(matcher.allowed(), probabilities, 0.0)
             if allowed.max() <= 0.0:
                 # Nothing that the grammar admits has any probability (it underflowed): any of it is as good.
                 allowed = matcher.allowed().astype(np.float32)

@@ -18,6 +18,7 @@ from model.prompt import Prompt, encode_messages, encode_tool
 from model.schema import normalise
 from model.tokenizer import END, NONE, SLOT, SPECIAL_TOKENS, Tokenizer
 from model.types import GenerationRequest
+from model.whole_words import Read, WholeWords
 from training.config import ModelConfig
 from training.network import Network
 
@@ -289,12 +290,17 @@ def greedy(
         call = Call(tools[chosen])
         reference.calls.append(call)
         matcher = compiler.compile(normalise(request.tools[chosen].parameters, "parameters")).matcher()
+        ids = np.array([*reference.conversation.ids, *call.tool.ids])
+        words = WholeWords(Read(ids, tokenizer.twins[ids], tokenizer.shapes))
         while not matcher.finished:
             step = matcher.forced()
             free = not step
             if free:
-                step = [int(np.argmax(np.where(matcher.allowed(), reference.next_token().numpy(), -1.0)))]
+                probabilities, weights = reference.next_token().numpy(), words.weights()
+                probabilities = probabilities if weights is None else probabilities * weights
+                step = [int(np.argmax(np.where(matcher.allowed(), probabilities, -1.0)))]
             matcher.accept(step)
+            words.feed(step)
             call.write(step, free)
         calls.append((request.tools[chosen].name, tokenizer.decode(call.tokens)))
     return calls
