@@ -71,6 +71,8 @@ class BodkinEngine:
     def stream(self, request: GenerationRequest) -> Iterator[Event]:
         """Route and fill until NONE, or until a call is made again; see `model.types.Engine` and `model.repeats`.
 
+        Where a call is demanded, another tool's is made instead of one that was made, if there is another tool.
+
         A text is filled where the first call would be, when the model chose NONE there or may not call. One that is no
         object is written as the only property of one; the tokens around it count, as all that are generated do.
         """
@@ -87,6 +89,7 @@ class BodkinEngine:
         most = _most_calls(request) if candidates else 0
         while len(answer.calls) < most and not answer.cut:
             must = choice.mode in ("required", "named") and not answer.calls
+            anyway = must and len(candidates) == 1  # a call that was made already is better than none
             route = decoder.route(encodings, allow_none=not must)
             if route.choice is None:
                 answer.add_none(route.none)
@@ -95,18 +98,22 @@ class BodkinEngine:
             name, number = request.tools[tool].name, len(answer.calls)
             writing = answer.writing()
             held: list[Event] = [CallStarted(number, name)]  # while the call may still be one that was made already
-            if must or not repeats.possible(name, ""):
+            if anyway or not repeats.possible(name, ""):
                 yield held.pop()
             for piece in self._write(decoder, prepared.tools[tool], writing):
                 held.append(ArgumentsDelta(number, piece.text, piece.logprobs))
-                if must or not repeats.possible(name, writing.text):
+                if anyway or not repeats.possible(name, writing.text):
                     yield from held
                     held.clear()
             if held and not writing.cut and ToolCall(name, writing.text) in repeats:
-                answer.add_none(route.none)
-                # A text is not to be written behind a call that is not made.
-                written = decoder.written
+                # Nothing is to be written behind a call that is not made.
+                written += decoder.written
                 decoder = self._decoder(request, prepared, sampler, budget - written)
+                if must:  # then by another tool
+                    candidates.remove(tool)
+                    encodings.pop(route.choice)
+                    continue
+                answer.add_none(route.none)
                 break
             yield from held
             answer.add_call(name, route.probability, writing)

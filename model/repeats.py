@@ -1,7 +1,8 @@
 """Calls that need not be made again: those of this turn, answered or just written.
 
 A small model that has its result may ask for it once more, and an agent's loop then runs until it is stopped. A call
-that equals an earlier one of the same turn to the letter brings nothing new: the engine takes it for "no more calls".
+that equals an earlier one of the same turn to the letter brings nothing new: the engine takes it for "no more calls",
+or, where a call is demanded, for one that another tool has to make.
 A request by the user begins a new turn: "again, please" is heard.
 """
 

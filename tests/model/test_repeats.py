@@ -87,11 +87,24 @@ def test_an_agent_comes_to_an_end(engine: BodkinEngine) -> None:
     assert stopped > 5
 
 
-def test_what_must_be_called_is_called_again(engine: BodkinEngine) -> None:
-    for asked in requests(10, seed=5, tool_choice=ToolChoice("required"), parallel_tool_calls=False):
+def test_where_a_call_is_demanded_another_is_made_if_there_is_a_tool_for_it(engine: BodkinEngine) -> None:
+    others = same = 0
+    for asked in requests(30, seed=5, tool_choice=ToolChoice("required"), parallel_tool_calls=False):
         [first] = engine.generate(asked).calls
-        [again] = engine.generate(answered(asked, [first])).calls
+        asked = answered(asked, [first])
+        *events, last = engine.stream(asked)
+        assert isinstance(last, Finished)
+        [again] = last.result.calls
         assert again.name in {t.name for t in asked.tools}
+        [started] = [event for event in events if isinstance(event, CallStarted)]
+        assert started == CallStarted(0, again.name)
+        assert "".join(e.text for e in events if isinstance(e, ArgumentsDelta)) == again.arguments
+        assert again != first or len(asked.tools) == 1
+        others += again.name != first.name
+        same += again == first
+        chosen = replace(asked, tool_choice=ToolChoice("named", first.name))
+        assert engine.generate(chosen).calls[0].name == first.name
+    assert others > 5 and same > 0
 
 
 def test_a_stream_has_nothing_of_a_call_that_is_not_made(engine: BodkinEngine) -> None:
