@@ -78,10 +78,11 @@ class Read:
         three = behind[1 : n + 1] & behind[2 : n + 2] & behind[3 : n + 3] & ~behind[4 : n + 4]
         self.skipped = (ids == shapes.comma) & before & three
 
-    def starts(self, token: int) -> Iterator[int]:
+    def starts(self, token: int) -> list[int]:
         """Places behind each word's first token that is `token`."""
         found = ((self.ids == token) | (self.twins == token)) & ~self.joined
-        return iter((np.flatnonzero(found) + 1).tolist())
+        places: list[int] = (np.flatnonzero(found) + 1).tolist()
+        return places
 
     def next(self, place: int) -> Iterator[tuple[int, int]]:
         """What continues the word at `place`, and the place behind it."""
@@ -119,7 +120,7 @@ class WholeWords:
             self._places = [after for place in self._places for t, after in self._read.next(place) if t == token]
         else:
             self._in_word = bool(shapes.begins[token] or shapes.ends[token])
-            self._places = list(self._read.starts(token)) if self._in_word else []
+            self._places = self._read.starts(token) if self._in_word else []
         self._last = token
 
     def _goes_on(self, token: int) -> bool:

@@ -68,7 +68,7 @@ def compute_losses(network: Network, batch: Batch, spelling: Spelling, free_only
     hidden = network.decoder(batch.decoder.ids, _take(vectors, batch.vector), batch.decoder.position, attention)
     counted = batch.free if free_only else batch.target != PAD
     fill, fill_accuracy = _fill_loss(network, batch, memory, hidden, reads, spelling, counted)
-    route, route_accuracy = _route_loss(network, batch, memory, query, tool, attention, spelling)
+    route, route_accuracy = _route_loss(batch, route_scores(network, batch, memory, query, tool, attention, spelling))
     contrast = _contrastive_loss(batch, query, tool)
     return Losses(fill, route, contrast, fill_accuracy, route_accuracy), query
 
@@ -168,17 +168,8 @@ class RouteAttention:
         return merge_parts([text.attend(layer, q) for text in self.texts])
 
 
-def _route_loss(
-    network: Network,
-    batch: Batch,
-    memory: Memory,
-    query: Tensor,
-    tool: Tensor,
-    fill: FillAttention,
-    spelling: Spelling,
-) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of each slot's softmax; every candidate is one decoder step, as in serving."""
-    scores = route_scores(network, batch, memory, query, tool, fill, spelling)
+def _route_loss(batch: Batch, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of each slot's softmax over the `scores` [n] of its route rows, and the accuracy."""
     slots = _take(scores, batch.route_index.clamp(min=0)).masked_fill(batch.route_index == NO_TOOL, MASKED)  # [R, C+1]
     accuracy = (slots.argmax(-1) == batch.route_target).float().mean()
     row = batch.routes.row[batch.route_index[:, -1]]  # NONE is a candidate of every slot
@@ -194,7 +185,7 @@ def route_scores(
     fill: FillAttention,
     spelling: Spelling,
 ) -> Tensor:
-    """The score [n] of every route row."""
+    """The score [n] of every route row: every candidate is one decoder step, as in serving."""
     past = torch.cat(fill.kept, dim=-1)  # [N, layers * 2 * kv]
     routes = batch.routes
     none = routes.tool == NO_TOOL
