@@ -44,7 +44,7 @@ VARIANTS = (
     # Not a choice but a ruler: what differs no more than this differs by chance.
     Variant("another-seed", "other first weights, other order of examples", train={"seed": 1_000_000}),
     Variant("random-start", "encoder starts at random, not from MiniLM", init="random"),
-    Variant("no-anchor", "encoder not held near MiniLM", train={"anchor_weight": 0.0}),
+    Variant("anchor", "encoder held near what it starts from", train={"anchor_weight": 1.0}),
     Variant("no-contrast", "no contrastive term", train={"contrastive_weight": 0.0}),
     Variant("pooled-routing", "routed by pooled vectors alone, blind to earlier calls", model={"rerank": False}),
     Variant("no-copy", "no copy head", model={"copy": False}),

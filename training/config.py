@@ -75,7 +75,7 @@ class TrainConfig:
     weight_decay: float = 0.05
     grad_clip: float = 1.0
     contrastive_weight: float = 0.2
-    anchor_weight: float = 1.0
+    anchor_weight: float = 0.0  # of the hold on what the encoder was before this run
     free_only: bool = True  # False: arguments' tokens that the grammar forces count in the fill loss too
     without: tuple[str, ...] = ()  # sources of the shards whose examples are left out of training (not of evaluation)
     eval_every: int = 500

@@ -1,12 +1,12 @@
 """The training loss: fill, route, contrast, and a hold on what the encoder knew.
 
 Everything runs over the packed tokens of a batch (`training/data/packing.py`): linear layers over all of them at once,
-attention bucket by bucket.
+attention as `training/attention.py` says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import repeat
 from typing import NamedTuple
 
@@ -16,11 +16,11 @@ from torch import Tensor
 
 from model.parameters import NO_PARAMETER
 from model.tokenizer import NONE, PAD, SLOT
-from training.data.batches import CONVERSATION, NO_TOOL, NOBODY, Batch, Routes
-from training.data.packing import ROWS, Packed, pad_to
-from training.data.reads import Reads
+from training.attention import FillAttention, bias, fill_attention, route_attention, take, take_all, text_attention
+from training.data.batches import CONVERSATION, NO_TOOL, NOBODY, Batch
+from training.data.packing import ROWS, pad_to
 from training.links import link_features, overlap_features
-from training.network import MASKED, Encoder, Network, Spelling, attend, attend_part, match_lengths, merge_parts
+from training.network import MASKED, Encoder, Network, Spelling, match_lengths
 
 CONTRASTIVE_TEMPERATURE = 0.05
 
@@ -58,14 +58,13 @@ def compute_losses(network: Network, batch: Batch, spelling: Spelling, free_only
     """
     memory = encode(network.encoder, batch)
     query, tool = memory.pooled[: len(batch)], memory.pooled[len(batch) :]
-    reading = _take_all(memory.cross, [s.index for s in batch.sources])
     reads = [
         (s.owner[:, None] == CONVERSATION) | (s.owner[:, None] == owner[:, :, None])
         for s, owner in zip(batch.sources, batch.decoder.split(batch.owner), strict=True)
     ]  # [b, L, S]
-    attention = FillAttention(network, batch.decoder, reading, reads)
+    attention = fill_attention(network, batch, memory.cross, reads)
     vectors = torch.cat((tool, memory.parameters, torch.zeros_like(tool[:1])))  # the last is that of no parameter
-    hidden = network.decoder(batch.decoder.ids, _take(vectors, batch.vector), batch.decoder.position, attention)
+    hidden = network.decoder(batch.decoder.ids, take(vectors, batch.vector), batch.decoder.position, attention)
     counted = batch.free if free_only else batch.target != PAD
     fill, fill_accuracy = _fill_loss(network, batch, memory, hidden, reads, spelling, counted)
     route, route_accuracy = _route_loss(batch, route_scores(network, batch, memory, query, tool, attention, spelling))
@@ -76,13 +75,7 @@ def compute_losses(network: Network, batch: Batch, spelling: Spelling, free_only
 def encode(encoder: Encoder, batch: Batch) -> Memory:
     """What the decoder reads of the batch's texts."""
     texts = batch.texts
-    padding = [_bias(ids != PAD)[:, None, None] for ids in texts.split(texts.ids)]
-
-    def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        parts = zip(texts.split(q), texts.split(k), texts.split(v), padding, strict=True)
-        return texts.join(attend(*part, encoder.head_width) for part in parts)
-
-    states = encoder.states(texts.ids, texts.position, attention)
+    states = encoder.states(texts.ids, texts.position, text_attention(batch, encoder.head_width))
     pairs = zip(texts.split(batch.pool), texts.split(states), strict=True)
     pooled = torch.cat([(weights[:, None].to(x.dtype) @ x)[:, 0] for weights, x in pairs])
     pooled = F.normalize(pooled.float(), dim=-1)[texts.order.argsort()]
@@ -91,86 +84,9 @@ def encode(encoder: Encoder, batch: Batch) -> Memory:
     return Memory(pooled, F.normalize(sums, dim=-1), encoder.cross(states), encoder.copy_key(states))
 
 
-class FillAttention:
-    """`training.network.Attention` of the rows that write calls: every token reads its conversation and its own tool.
-
-    Keeps the self-attention keys and values of all layers, packed, for the route rows behind them.
-    """
-
-    def __init__(self, network: Network, decoder: Packed, reading: list[Tensor], reads: list[Tensor]) -> None:
-        config = network.config
-        self.head_width, self.kv_width = config.head_width, config.kv_width
-        self.decoder = decoder
-        self.cross = [x.split(2 * config.kv_width, dim=-1) for x in reading]  # [bucket][layer] [b, S, 2*kv]
-        self.cross_bias = [_bias(r)[:, None] for r in reads]
-        longest = max(length for _, length in decoder.shapes)
-        causal = torch.ones(longest, longest, dtype=torch.bool, device=decoder.ids.device).tril()
-        self.causal = _bias(causal)
-        self.kept: list[Tensor] = []
-
-    def own(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        self.kept.append(torch.cat((k, v), dim=-1))
-        out = []
-        split = self.decoder.split
-        for part in zip(split(q), split(k), split(v), strict=True):
-            length = part[0].shape[1]
-            bias = self.causal[None, None, :length, :length]
-            out.append(attend(*part, bias, self.head_width))
-        return self.decoder.join(out)
-
-    def read(self, layer: int, q: Tensor) -> Tensor:
-        out = []
-        for part, cross, bias in zip(self.decoder.split(q), self.cross, self.cross_bias, strict=True):
-            keys, values = cross[layer].split(self.kv_width, dim=-1)
-            out.append(attend(part, keys, values, bias, self.head_width))
-        return self.decoder.join(out)
-
-
-class SharedReading:
-    """What the route rows read of one kind: its keys and values are taken once for all rows of a chunk."""
-
-    def __init__(self, network: Network, memory: Tensor, reads: Reads) -> None:
-        config = network.config
-        self.head_width, self.kv_width = config.head_width, config.kv_width
-        self.reads = reads
-        self.memory = [taken.split(2 * self.kv_width, dim=-1) for taken in _take_all(memory, reads.source)]
-        self.bias = [_bias(readable)[:, None] for readable in reads.readable]
-
-    def attend(self, layer: int, q: Tensor) -> tuple[Tensor, Tensor]:
-        """q [n, H*d] -> out [n, H, d] and its weight [n, H], as those of `training.network.attend_part`."""
-        padded = F.pad(q, (0, 0, 0, 1))  # the query that is none
-        outs, weights = [], []
-        for query, memory, bias in zip(self.reads.query, self.memory, self.bias, strict=True):
-            keys, values = memory[layer].split(self.kv_width, dim=-1)
-            out, weight = attend_part(_take(padded, query), keys, values, bias, self.head_width)
-            outs.append(out.flatten(0, 1).to(q.dtype))
-            weights.append(weight.flatten(0, 1))
-        # Last, what a row gets that reads nothing: it weighs nothing.
-        outs.append(q.new_zeros(1, q.shape[-1] // self.head_width, self.head_width))
-        weights.append(q.new_full(outs[-1].shape[:-1], MASKED, dtype=torch.float32))
-        return _take(torch.cat(outs), self.reads.place), _take(torch.cat(weights), self.reads.place)
-
-
-class RouteAttention:
-    """`training.network.Attention` of route rows: one token each, behind the calls before its slot."""
-
-    def __init__(self, network: Network, routes: Routes, cross: Tensor, past: Tensor) -> None:
-        self.head_width = network.config.head_width
-        self.past = SharedReading(network, past, routes.past)
-        self.texts = [SharedReading(network, cross, reads) for reads in (routes.conversation, routes.declared)]
-
-    def own(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        alone = torch.zeros((), device=q.device)[None, None, None, None]
-        out, weight = attend_part(q[:, None], k[:, None], v[:, None], alone, self.head_width)
-        return merge_parts([self.past.attend(layer, q), (out[:, 0], weight[:, 0])])
-
-    def read(self, layer: int, q: Tensor) -> Tensor:
-        return merge_parts([text.attend(layer, q) for text in self.texts])
-
-
 def _route_loss(batch: Batch, scores: Tensor) -> tuple[Tensor, Tensor]:
     """Cross-entropy of each slot's softmax over the `scores` [n] of its route rows, and the accuracy."""
-    slots = _take(scores, batch.route_index.clamp(min=0)).masked_fill(batch.route_index == NO_TOOL, MASKED)  # [R, C+1]
+    slots = take(scores, batch.route_index.clamp(min=0)).masked_fill(batch.route_index == NO_TOOL, MASKED)  # [R, C+1]
     accuracy = (slots.argmax(-1) == batch.route_target).float().mean()
     row = batch.routes.row[batch.route_index[:, -1]]  # NONE is a candidate of every slot
     return _weighted_cross_entropy(slots, batch.route_target, batch.row_weight[row]), accuracy
@@ -186,13 +102,12 @@ def route_scores(
     spelling: Spelling,
 ) -> Tensor:
     """The score [n] of every route row: every candidate is one decoder step, as in serving."""
-    past = torch.cat(fill.kept, dim=-1)  # [N, layers * 2 * kv]
     routes = batch.routes
     none = routes.tool == NO_TOOL
-    vectors = _take(tool, routes.tool.clamp(min=0)).masked_fill(none[:, None], 0.0)
+    vectors = take(tool, routes.tool.clamp(min=0)).masked_fill(none[:, None], 0.0)
     ids = torch.where(none, NONE, SLOT)
-    hidden = network.decoder(ids, vectors, routes.start, RouteAttention(network, routes, memory.cross, past))
-    similarity = (_take(query, routes.row) * vectors).sum(-1)
+    hidden = network.decoder(ids, vectors, routes.start, route_attention(network, batch, memory.cross, fill))
+    similarity = (take(query, routes.row) * vectors).sum(-1)
     return network.decoder.route_scores(hidden, similarity, overlaps_of(batch, spelling))
 
 
@@ -218,7 +133,7 @@ def _fill_loss(
     decoder = network.decoder
     exact, twin = [], []
     split = batch.decoder.split
-    keys = _take_all(memory.copy_keys, [s.index for s in batch.sources])
+    keys = take_all(memory.copy_keys, [s.index for s in batch.sources])
     links = links_of(batch, spelling) if network.config.links else repeat(None)
     parts = zip(
         split(hidden), split(batch.decoder.ids), split(batch.target), split(batch.free), split(counted),
@@ -229,7 +144,7 @@ def _fill_loss(
         same = source[:, None] == target[:, :, None]  # [b, L, S]
         same_twin = spelling.twins[source][:, None] == target[:, :, None]
         matches = match_lengths(source, spelling.twins, written)
-        scores = decoder.copy_scores(states, copy_keys, matches, _bias(readable))
+        scores = decoder.copy_scores(states, copy_keys, matches, bias(readable))
         if linked is not None:
             scores = scores + decoder.link(states, linked)
         used, before = coverage(scores.detach(), (same | same_twin) & free[:, :, None], call_start)
@@ -331,21 +246,3 @@ def anchor_loss(pooled: Tensor, reference: Encoder, batch: Batch) -> Tensor:
     with torch.no_grad():
         before = reference(batch.anchor_ids, batch.anchor_pool[:, None]).pooled[:, 0]
     return 1.0 - (pooled[: len(before)] * before).sum(-1).mean()
-
-
-def _take(x: Tensor, index: Tensor) -> Tensor:
-    """x [N, ..], index [..] -> [.., ..]. Unlike that of x[index], its gradient is one `index_add`, which on a GPU
-    is quick also where a place is taken thousands of times."""
-    return x.index_select(0, index.flatten()).unflatten(0, index.shape)
-
-
-def _take_all(x: Tensor, indices: Sequence[Tensor]) -> list[Tensor]:
-    """`_take` for each of `indices`, with one `index_add` for all: each costs a pass over the whole of x."""
-    if not indices:
-        return []
-    taken = _take(x, torch.cat([index.flatten() for index in indices])).split([index.numel() for index in indices])
-    return [part.unflatten(0, index.shape) for part, index in zip(taken, indices, strict=True)]
-
-
-def _bias(allowed: Tensor) -> Tensor:
-    return torch.where(allowed, 0.0, MASKED)

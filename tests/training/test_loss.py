@@ -25,19 +25,20 @@ from tests.artifact import artifact, network, tokenizer  # noqa: E402
 from tests.reference import Call as Written  # noqa: E402
 from tests.reference import Reference  # noqa: E402
 from tests.training import corpus  # noqa: E402
+from training.attention import take  # noqa: E402
 from training.data import batches  # noqa: E402
 from training.data.batches import CONVERSATION, NO_TOOL, Batch, build_batch  # noqa: E402
 from training.data.example import Call  # noqa: E402
 from training.loss import (  # noqa: E402
     CONTRASTIVE_TEMPERATURE,
     Losses,
-    _take,
     compute_losses,
     coverage,
     encode,
     route_scores,
 )
 from training.network import Spelling  # noqa: E402
+from training.ragged import load_kernel  # noqa: E402
 
 ROWS = 22
 WEATHER, FORECAST = corpus.GROUPS["weather"]
@@ -73,8 +74,10 @@ class Recorded:
     before: list[Tensor]
 
 
-@pytest.fixture(scope="module")
-def computed(batch: Batch) -> Recorded:
+@pytest.fixture(scope="module", params=["compiled", "operators"])
+def computed(batch: Batch, request: pytest.FixtureRequest) -> Recorded:
+    if request.param == "compiled" and load_kernel() is None:
+        pytest.skip("no C compiler")
     scores: list[float] = []
     covered: list[tuple[Tensor, Tensor]] = []
 
@@ -90,6 +93,8 @@ def computed(batch: Batch) -> Recorded:
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
         patch.setattr("training.loss.route_scores", record_scores)
         patch.setattr("training.loss.coverage", record_coverage)
+        if request.param == "operators":
+            patch.setattr("training.attention.load_kernel", lambda: None)
         losses, _ = compute_losses(network(), batch, SPELLING)
     return Recorded(losses, scores, *map(list, zip(*covered, strict=True)))
 
@@ -485,7 +490,7 @@ def test_taken_rows_have_the_gradients_of_index_select() -> None:
     x = torch.randn(7, 4, generator=generator, requires_grad=True)
     index = torch.tensor([[2, 2, 0], [6, 2, 5]])
     gradient = torch.randn(2, 3, 4, generator=generator)
-    assert torch.equal(_take(x, index), x[index])
-    [ours] = torch.autograd.grad(_take(x, index), x, gradient)
+    assert torch.equal(take(x, index), x[index])
+    [ours] = torch.autograd.grad(take(x, index), x, gradient)
     [theirs] = torch.autograd.grad(x[index], x, gradient)
     torch.testing.assert_close(ours, theirs)

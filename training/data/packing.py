@@ -29,7 +29,8 @@ class Packed:
     """Texts 0..n-1, laid out in the order `order`.
 
     `ids`, `position` [N]: all buckets' tokens, and their places in their texts, then PAD at 0. `shapes`: (rows, length)
-    of each bucket. `order` [n]: which text the k-th row is; `start` [n]: where text i begins in `ids`.
+    of each bucket. `order` [n]: which text the k-th row is. `start`, `length` [n]: where text i begins in `ids`, and
+    its length.
     """
 
     ids: Tensor
@@ -37,6 +38,7 @@ class Packed:
     shapes: tuple[tuple[int, int], ...]
     order: Tensor
     start: Tensor
+    length: Tensor
 
     def __len__(self) -> int:
         return len(self.order)
@@ -58,9 +60,10 @@ class Packed:
         yield from values[self.order].split([rows for rows, _ in self.shapes])
 
     def to(self, device: torch.device) -> Packed:
-        moved = (x.to(device, non_blocking=True) for x in (self.ids, self.position, self.order, self.start))
-        ids, position, order, start = moved
-        return Packed(ids, position, self.shapes, order, start)
+        ids, position, order, start, length = (
+            x.to(device, non_blocking=True) for x in (self.ids, self.position, self.order, self.start, self.length)
+        )
+        return Packed(ids, position, self.shapes, order, start, length)
 
 
 def pad_to(multiple: int, size: int) -> int:
@@ -104,6 +107,7 @@ def pack(texts: Sequence[npt.ArrayLike]) -> Packed:
         np.pad(position, behind),
         np.concatenate(order),
         start,
+        lengths,
     ]
-    flat, places, rows, starts = map(torch.from_numpy, tensors)
-    return Packed(flat, places, tuple(shapes), rows, starts)
+    flat, places, rows, starts, sizes = map(torch.from_numpy, tensors)
+    return Packed(flat, places, tuple(shapes), rows, starts, sizes)

@@ -59,6 +59,7 @@ class DistilConfig:
             decay=0.4,
             patience=5,
             eval_every=20,
+            anchor_weight=1.0,  # other tools than the user's are not to be forgotten
             checkpoint_minutes=2.0,
         )
     )
