@@ -18,7 +18,7 @@ from model.types import Message, Tool, ToolCall
 from tests.training.test_synthesis import LISTS, TOOLS, tool
 from training.data import prepare as module
 from training.data.example import Call, Example
-from training.data.prepare import CANDIDATES, PrepareConfig, is_held_out, prepare, read_requests, write_requests
+from training.data.prepare import CANDIDATES, Gates, PrepareConfig, is_held_out, prepare, read_requests, write_requests
 from training.data.scenarios.library import domain_files
 from training.data.shards import ExampleTable, ToolTable, load_description, load_examples, load_tools
 from training.data.statistics import Statistics
@@ -241,6 +241,13 @@ def test_arguments_outside_the_schema_are_dropped(tmp_path: Path, monkeypatch: p
     statistics = prepare(tmp_path / "shards", TOKENIZER, CONFIG, library=LIBRARY)
     assert statistics.dropped["train/droidcall"] == {"arguments outside the grammar": 1}
     assert "droidcall" not in statistics.sources()
+
+
+def test_what_the_library_says_by_meaning_is_kept() -> None:
+    tools = (tool("scale", "Scale.", ["factor"], factor={"type": "number"}),)
+    turns, calls = (Message("user", "make it twice as large"),), (Call("scale", {"factor": 2}),)
+    for source, reason in (("scenarios", None), ("seal_tools", "number not said")):
+        assert Gates(None)(Example(source, "g", turns, tools, calls), "train") == reason
 
 
 def test_is_held_out_is_a_fixed_small_share() -> None:

@@ -28,6 +28,7 @@ from model.types import Message, Tool, ToolCall
 from training.data.compose import VISIT, Composer
 from training.data.example import Call, Example
 from training.data.quality import Decontamination, Duplicates, unsupported
+from training.data.scenarios import draw
 from training.data.scenarios.library import FOLDER, Domain, library_digest, load_library
 from training.data.shards import ExampleTable, Ragged, ToolTable, save_description, save_examples, save_tools
 from training.data.sources import SOURCES
@@ -151,7 +152,7 @@ class Gates:
     """Every gate that an example passes, and how many each turned away: `dropped[split, source][reason]`."""
 
     def __init__(self, decontamination: Decontamination | None) -> None:
-        self._gates: list[Callable[[Example], str | None]] = [unsupported]
+        self._gates: list[Callable[[Example], str | None]] = [_unsupported]
         self._gates += [decontamination] if decontamination else []
         self._duplicates = Duplicates()
         self.dropped: dict[str, Counter[str]] = defaultdict(Counter)
@@ -165,6 +166,12 @@ class Gates:
 
     def drop(self, example: Example, split: str, reason: str) -> None:
         self.dropped[f"{split}/{example.source}"][reason] += 1
+
+
+def _unsupported(example: Example) -> str | None:
+    """`unsupported`, but not of the library: what it draws is said, and what a wording only means ("at noon", "twice",
+    "from rest") was written down with it."""
+    return None if example.source == draw.SOURCE else unsupported(example)
 
 
 def _rng(config: PrepareConfig, purpose: str) -> random.Random:
