@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -95,7 +96,7 @@ def restored(value: Any, names: Mapping[str, Any]) -> Any:
         return [restored(v, names) for v in value]
     if not isinstance(value, dict):
         return value
-    back = {new: (old, inner) for old, (new, inner) in names.items()}
+    back = {new: (old, inner) for old, (new, inner, _) in names.items()}
     assert len(back) == len(names)
     return {back[n][0]: restored(v, back[n][1]) for n, v in value.items()}
 
@@ -216,9 +217,8 @@ def test_descriptions_are_kept_cut_or_dropped() -> None:
     assert tools == {SHIP.description, "Ship an order.", ""}
     towns = set()
     for variant in variants(200):
-        (_, inner) = variant.renamed["ship_order"].names["address"]
-        (name, _) = inner["city"]
-        (address, _) = variant.renamed["ship_order"].names["address"]
+        address, inner, _ = variant.renamed["ship_order"].names["address"]
+        name = inner["city"].new
         schema = variant.tools["ship_order"].parameters["properties"][address]["properties"][name]
         assert schema.get("description") != ""
         towns.add(schema.get("description"))
@@ -229,7 +229,7 @@ def test_parameters_come_in_other_orders() -> None:
     orders = set()
     for variant in variants():
         new = variant.renamed["ship_order"]
-        back = {n: old for old, (n, _) in new.names.items()}
+        back = {n: old for old, (n, *_) in new.names.items()}
         orders.add(tuple(back[n] for n in new.tool.parameters["properties"]))
     assert tuple(SHIP.parameters["properties"]) in orders and len(orders) > 10
 
@@ -283,3 +283,73 @@ def test_ordered_follows_the_schema(value: Any, expected: Any) -> None:
     inner = thing({"x": TEXT, "y": TEXT})
     schema = thing({"a": TEXT, "b": TEXT, "c": inner, "d": {"type": "array", "items": inner}})
     assert dumps(ordered(value, schema)) == dumps(expected)
+
+
+LOAN = Tool(
+    "loan_cost",
+    "What a loan costs.",
+    thing(
+        {
+            "annual_rate": {"type": "number", "minimum": 0, "maximum": 30, "description": "Interest in percent a year"},
+            "down_pct": {"type": "integer", "default": 20, "description": "Paid at once, in percent"},
+            "years": {"type": "integer"},
+        },
+        "annual_rate",
+    ),
+)
+
+
+def loans() -> list[tuple[Variant, dict[str, Any]]]:
+    """Variants of one tool, each with the declarations of what were `annual_rate` and `down_pct`."""
+    found = []
+    for seed in range(300):
+        variant = make_variant([LOAN], 1, "bank", random.Random(seed))
+        [declared] = variant.tools.values()
+        names = variant.renamed["loan_cost"].names
+        found.append((variant, {n: declared.parameters["properties"][names[n].new] for n in names}))
+    return found
+
+
+def says_percent(variant: Variant, name: str, declared: dict[str, Any]) -> bool:
+    new = variant.renamed["loan_cost"].names[name].new
+    return bool(re.search("percent|pct|%", f"{new} {declared.get('description', '')}", re.I))
+
+
+def test_what_no_longer_says_percent_is_a_share_of_one() -> None:
+    told = Message("user", "3 years at 4.5%, and 10 percent at once")
+    seen = Counter[tuple[str, bool]]()
+    for variant, properties in loans():
+        example = Example("s", "bank", (told,), (LOAN,), (Call("loan_cost", {"annual_rate": 4.5, "down_pct": 10}),))
+        assert variant.fits(example)
+        [call] = variant.rewrite(example).calls
+        Draft202012Validator(variant.rewrite(example).tools[0].parameters).validate(call.arguments)
+        names = variant.renamed["loan_cost"].names
+        for name, percent, share in (("annual_rate", 4.5, 0.045), ("down_pct", 10, 0.1)):
+            value = call.arguments[names[name].new]
+            assert value == (share if names[name].share else percent)
+            if name == "annual_rate":
+                assert names[name].share != says_percent(variant, name, properties[name])
+                assert properties[name]["maximum"] == (0.3 if names[name].share else 30)
+            elif names[name].share:
+                assert not says_percent(variant, name, properties[name]) or "5%" in properties[name]["description"]
+                assert properties[name]["type"] == "number" and properties[name].get("default", 0.2) == 0.2
+            seen[name, names[name].share] += 1
+    assert min(seen[n, s] for n in ("annual_rate", "down_pct") for s in (True, False)) > 30
+
+
+@pytest.mark.parametrize(
+    ("said", "fits"),
+    [
+        ("at 4.5%", True),
+        ("at 4.5 percent", True),
+        ("four and a half percent", True),
+        ("at 4.5", False),
+        ("at 4.5% for 4.5 years", False),
+        ("14.5 is not it, 4.5 pct is", True),
+    ],
+)
+def test_a_share_is_said_as_a_percentage(said: str, fits: bool) -> None:
+    example = Example("s", "bank", (Message("user", said),), (LOAN,), (Call("loan_cost", {"annual_rate": 4.5}),))
+    shares = [v for v, _ in loans() if v.renamed["loan_cost"].names["annual_rate"].share]
+    assert shares and {v.fits(example) for v in shares} == {fits}
+    assert make_variant([LOAN], 0, "bank", random.Random(0)).fits(example)

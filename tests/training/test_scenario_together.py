@@ -217,3 +217,65 @@ def test_what_the_library_tells_together_fits_its_schemas_and_is_said(make: Make
             Draft202012Validator(tools[call.name]).validate(call.arguments)
         # A number by meaning ("at noon") is not found in digits.
         assert unsupported(example) in (None, "number not said"), (example.messages, example.calls)
+
+
+AREA = {
+    "name": "area",
+    "parameters": {
+        "length": {"type": "number", "values": "digits 10..99"},
+        "width": {"type": "number", "values": "digits 100..999"},
+    },
+    "required": ["length", "width"],
+    "say": [
+        "what's the area of {length} by {width}?",
+        "total area of {length} by {width}",
+        "I sleep in {length} by {width}",
+    ],
+}
+
+
+def test_cases_are_told_one_by_one(tmp_path: Path) -> None:
+    domain = load(tmp_path, tool(**AREA))
+    texts, same = [], 0
+    for seed in range(1500):
+        example = told_together(domain, domain.tools[0], random.Random(seed))
+        if example is None or "length" not in example.messages[0].text:
+            continue
+        text, calls = example.messages[0].text, example.calls
+        texts.append(text)
+        assert re.search(r"(?i)area (for|in) ", text) or "area: " in text.lower()
+        assert not text.startswith("I sleep")
+        for call, following in zip(calls, [*calls[1:], None], strict=True):
+            kept = [n for n in call.arguments if following and following.arguments[n] == call.arguments[n]]
+            assert text.count("the same") >= len(kept) and len(kept) < 2
+            same += len(kept)
+        for name in ("length", "width"):
+            values = list(dict.fromkeys(str(c.arguments[name]) for c in calls))
+            places = [m.start() for v in values for m in re.finditer(rf"\b{v}\b", text)]
+            assert len(places) == len(values) and sorted(places) == places, text
+    assert len(texts) > 50 and same > 5
+    for start in (
+        "The first ",
+        "I have two cases. The first ",
+        "What's the area for these three: ",
+        "Total area for each of these: 1) ",
+    ):
+        assert any(t.startswith(start) for t in texts), start
+    assert any(" a length of " in t and " a width of " in t for t in texts)
+
+
+def test_the_same_is_to_be_done_again(tmp_path: Path) -> None:
+    place = {"type": "string", "values": ["Rome", "Oslo", "Lima", "Bonn", "Cork", "Bern"]}
+    domain = load(
+        tmp_path, tool(name="map", parameters={"place": place}, required=["place"], say=["print a map for {place}"])
+    )
+    texts = {e.messages[0].text for s in range(400) if (e := told_together(domain, domain.tools[0], random.Random(s)))}
+    for link in (", then do the same for ", ". Do the same for ", ", followed by one for ", ", and finally for "):
+        assert any(re.fullmatch(rf"print a map for \w+(, for \w+)*{link}\w+\.?", t) for t in texts), link
+
+
+def test_short_numbers_may_stand_close(tmp_path: Path) -> None:
+    number = {"type": "integer", "values": "digits 1..99"}
+    domain = load(tmp_path, tool(name="root", parameters={"of": number}, required=["of"], say=["the root of {of}"]))
+    texts = {e.messages[0].text for s in range(400) if (e := told_together(domain, domain.tools[0], random.Random(s)))}
+    assert any(re.fullmatch(r"the root of \d+,\d+ and \d+", t) for t in texts)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from model.prompt import dumps
 from model.types import Tool, ToolCall
@@ -77,12 +77,27 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 }
 
 
+# How a declaration says that 5 is meant for "5 %". One that says nothing of it means what the words do: 0.05.
+_PERCENT = re.compile(r"\b(percent|percentage|per cent|pct)\b|%", re.IGNORECASE)
+_IN_PERCENT = re.compile(r"[,;]?\s*(?:\(?\b(?:in|as an?) (?:percent|percentage|per cent|%)\)?|\(%\))", re.IGNORECASE)
+_SHARE = (" as a decimal", ", as a decimal, e.g. 0.05 for 5%", " (decimal fraction)", " as a fraction", "", "", "")
+SHARES = 0.4  # of the variants declare percentages as shares of one
+
+
+class _Name(NamedTuple):
+    """A parameter's new name, those inside it, and whether a percentage has become a share of one: 0.05 for 5 %."""
+
+    new: str
+    inside: Mapping[str, _Name]
+    share: bool = False
+
+
 @dataclass(frozen=True)
 class _Renamed:
-    """A tool declared anew, and its parameters' new names: old name -> (new name, those inside it)."""
+    """A tool declared anew, and its parameters' new names by the old ones."""
 
     tool: Tool
-    names: Mapping[str, Any]
+    names: Mapping[str, _Name]
 
 
 @dataclass(frozen=True)
@@ -110,6 +125,17 @@ class Variant:
         calls = tuple(self._call(c) for c in example.calls)
         return replace(example, group=f"{example.group}#{self.number}", messages=messages, tools=tools, calls=calls)
 
+    def fits(self, example: Example) -> bool:
+        """Whether `example` says as percentages what the variant declares as shares: "at 5" is no 0.05."""
+        said = "\n".join(m.text for m in example.messages)
+        earlier = [Call(c.name, json.loads(c.arguments)) for m in example.messages for c in m.tool_calls]
+        return all(
+            _said_in_percent(value, said)
+            for call in (*example.calls, *earlier)
+            if call.name in self.renamed
+            for value in _shares(call.arguments, self.renamed[call.name].names)
+        )
+
     def _call(self, call: Call) -> Call:
         new = self.renamed[call.name]
         return Call(new.tool.name, ordered(_renamed(call.arguments, new.names), new.tool.parameters))
@@ -129,9 +155,10 @@ def make_variant(tools: Sequence[Tool], number: int, domain: str, rng: random.Ra
     parameter_text = _text_rule(rng, keep=0.6)
     shuffle = rng.random() < 0.4
     prose = rng.random() < 0.3
+    shares = rng.random() < SHARES
     renamed = {}
     for tool in tools:
-        schema, names = _declare(tool.parameters, style, synonyms, parameter_text, shuffle, prose, rng)
+        schema, names = _declare(tool.parameters, style, synonyms, parameter_text, shuffle, prose, shares, rng)
         name = _tool_name(tool.name, style, domain)
         renamed[tool.name] = _Renamed(Tool(name, tool_text(tool.description), schema), names)
     # Two tools may not end up with one name.
@@ -171,11 +198,12 @@ def _declare(
     text: Callable[[str], str],
     shuffle: bool,
     prose: bool,
+    shares: bool,
     rng: random.Random,
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[dict[str, Any], dict[str, _Name]]:
     """(an object schema declared anew, its properties' new names)."""
     properties: dict[str, Any] = {}
-    names: dict[str, Any] = {}
+    names: dict[str, _Name] = {}
     items = list(schema["properties"].items())
     if shuffle:
         rng.shuffle(items)
@@ -184,20 +212,80 @@ def _declare(
         new = _parameter_name(name, style, synonyms, taken, rng)
         taken.add(new)
         made: dict[str, Any] = dict(declared)
-        inner: dict[str, Any] = {}
+        inner: dict[str, _Name] = {}
         if declared.get("properties"):
-            made, inner = _declare(declared, style, synonyms, text, shuffle, prose, rng)
+            made, inner = _declare(declared, style, synonyms, text, shuffle, prose, shares, rng)
         elif (declared.get("items") or {}).get("properties"):
-            made["items"], inner = _declare(declared["items"], style, synonyms, text, shuffle, prose, rng)
-        if description := text(declared.get("description", "")):
+            made["items"], inner = _declare(declared["items"], style, synonyms, text, shuffle, prose, shares, rng)
+        description, share = text(declared.get("description", "")), False
+        if _is_percentage(declared):
+            bare = _styled("_".join(w for w in words(new) if not _PERCENT.fullmatch(w)) or new, style)
+            if shares and (bare == new or bare not in taken):
+                new, description = bare, _without_percent(description, rng)
+                taken.add(new)
+            # A whole number is one of percent, whatever is said of it.
+            told = _PERCENT.search(f"{' '.join(words(new))} {description}")
+            share = not told and (shares or declared["type"] == "number")
+        if share:
+            made = _as_share(made)
+        if description:
             made["description"] = description
         else:
             made.pop("description", None)
         properties[new] = _in_prose(made, rng) if prose else made
-        names[name] = (new, inner)
+        names[name] = _Name(new, inner, share)
     kept = {key: value for key, value in schema.items() if key not in ("properties", "required")}
-    required = [names[r][0] for r in schema.get("required", ())]
+    required = [names[r].new for r in schema.get("required", ())]
     return {**kept, "properties": properties, "required": required}, names
+
+
+def _is_percentage(schema: Mapping[str, Any]) -> bool:
+    """Whether a parameter is a number of percent, by its description."""
+    numeric = schema.get("type") in ("number", "integer") and "enum" not in schema
+    return numeric and bool(_PERCENT.search(schema.get("description", "")))
+
+
+def _without_percent(description: str, rng: random.Random) -> str:
+    """The description of a percentage as that of a share of one, whether it says so or not."""
+    plain = _IN_PERCENT.sub("", description, count=1)
+    plain = re.sub(r"\s+", " ", _PERCENT.sub(lambda m: "share" if m[0].isalpha() else "", plain)).strip(" ,;")
+    return plain.replace("()", "").strip() + rng.choice(_SHARE) if plain else ""
+
+
+def _as_share(schema: Mapping[str, Any]) -> dict[str, Any]:
+    made = {key: value for key, value in schema.items() if key != "multipleOf"} | {"type": "number"}
+    for key in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "default"):
+        if key in made:
+            made[key] = _share(made[key])
+    return made
+
+
+def _share(percent: Any) -> Any:
+    """5 -> 0.05; what is no number stays."""
+    if isinstance(percent, bool) or not isinstance(percent, int | float):
+        return percent
+    share = round(percent / 100, 10)
+    return int(share) if share.is_integer() else share
+
+
+def _shares(arguments: Mapping[str, Any], names: Mapping[str, _Name]) -> Iterator[Any]:
+    """The values, as they were, of what becomes a share."""
+    for name, value in arguments.items():
+        if name in names and names[name].share:
+            yield value
+        for inner in value if isinstance(value, list) else [value]:
+            if isinstance(inner, dict) and name in names:
+                yield from _shares(inner, names[name].inside)
+
+
+def _said_in_percent(value: Any, said: str) -> bool:
+    """Whether a number, where it is said in digits, is said as so many percent."""
+    digits = [m for m in re.finditer(r"(?<![\d.,])\d[\d,]*(?:\.\d+)?(?![\d])", said) if _equals(m[0], value)]
+    return all(re.match(r"\s?%|[\s-]?(percent|per cent|pct)\b", said[m.end() :], re.IGNORECASE) for m in digits)
+
+
+def _equals(digits: str, value: Any) -> bool:
+    return isinstance(value, int | float) and float(digits.replace(",", "")) == value
 
 
 def _parameter_name(name: str, style: Style, synonyms: bool, taken: set[str], rng: random.Random) -> str:
@@ -238,13 +326,17 @@ def _text_rule(rng: random.Random, keep: float) -> Callable[[str], str]:
     return lambda text: ""
 
 
-def _renamed(value: Any, names: Mapping[str, Any]) -> Any:
+def _renamed(value: Any, names: Mapping[str, _Name]) -> Any:
     if isinstance(value, list):
         return [_renamed(item, names) for item in value]
     if not isinstance(value, dict):
         return value
-    return {names[n][0] if n in names else n: _renamed(v, names[n][1] if n in names else {}) for n, v in value.items()}
+    made = {}
+    for name, inner in value.items():
+        to = names.get(name, _Name(name, {}))
+        made[to.new] = _share(inner) if to.share else _renamed(inner, to.inside)
+    return made
 
 
-def _unchanged(schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: (name, _unchanged(s) if s.get("properties") else {}) for name, s in schema["properties"].items()}
+def _unchanged(schema: Mapping[str, Any]) -> dict[str, _Name]:
+    return {n: _Name(n, _unchanged(s) if s.get("properties") else {}) for n, s in schema["properties"].items()}

@@ -204,9 +204,10 @@ class Composer:
                 if new.tool.name not in {r.tool.name for r in renamed.values()}:
                     renamed[tool.name] = new
         kept = tuple(t for t in example.tools if t.name in renamed)
-        if any(c.name not in renamed for c in example.calls):
+        declared = Variant(variant.number, renamed)
+        if any(c.name not in renamed for c in example.calls) or not declared.fits(example):
             return example
-        return Variant(variant.number, renamed).rewrite(replace(example, tools=kept))
+        return declared.rewrite(replace(example, tools=kept))
 
     @cached_property
     def _homes(self) -> dict[int, Domain]:

@@ -17,6 +17,7 @@ from training.data.scenarios.draw import arguments_of, draw_slots, example_of, r
 from training.data.scenarios.drawn import Drawn
 from training.data.scenarios.library import Domain, ScenarioTool
 from training.data.scenarios.phrasing import Said, Slot, fill
+from training.data.sources.naming import words
 from training.data.synthesis import lower_first
 
 _Told = tuple[str, list[dict[str, Drawn]]]  # a text, and the slots' values call by call
@@ -30,6 +31,31 @@ _PREPOSITION = re.compile(
     r"\s(at|for|in|on|with|from|to|of|by|over|around|near|under|using|about)(\s+(a|an|the))?\s+$", re.I
 )
 _LINKS = (" and", ", and", " and then", " and also", " and", ", and", ", then", ", plus", " as well as", ";")
+_SAME = (
+    ", then do the same",
+    ", and do the same",
+    " and the same",
+    ". Do the same",
+    ", followed by one",
+    ", and finally",
+)
+_SAME_FOR = re.compile(r"\s(for|in|at|with|from|on)\b", re.I)
+_ORDINALS = ("first", "second", "third", "fourth")
+_NUMBERS = ("two", "three", "four")
+# How a parameter and its value are said beside each other, and what is said between the last two of a case.
+_NAMED = (
+    ("a {} of {}", " and "),
+    ("{} {}", ", "),
+    ("{} {}", " and "),
+    ("{} = {}", ", "),
+    ("{}: {}", ", "),
+)
+# Begins what tells something, and asks for nothing.
+_STATES = re.compile(
+    r"(i(?!'d like| need| want)|my|we|with|for|there|it|it's|he|she|they|this|that|an?|if|when|since|because|once|at|in"
+    r"|on|from|to|our|some|every|each|all|no|not|and|but|so)\b",
+    re.IGNORECASE,
+)
 _OPENED = (
     (", once", " and once"),
     (" first", ", then"),
@@ -45,7 +71,7 @@ _OF = re.compile(r"\s(of|for|in|at|from|about)(\s+(a|an|the))?\s+$")
 # What cannot do without the values: "how much money is" in the account, "get rid" of it.
 _UNFINISHED = re.compile(
     r"(^(if|when|since|because|my|we|i'm)\b.*"
-    r"|\b(is|are|was|were|be|been|am|rid|out|up|off|on|turn|put|set|go|going|get|doing|have|has|had|need|want|like|look|looking"
+    r"|\b(is|are|was|were|be|been|am|rid|out|up|off|on|turn|put|set|go|goes|going|starts|ends|leads|comes|get|doing|have|has|had|need|want|like|look|looking"
     r"|live|living|staying|stand|stands|me|us|you|it|i|we|they|this|that|more|all|anything|everything|what's|whats))$",
     re.IGNORECASE,
 )
@@ -58,8 +84,9 @@ def told_together(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Exa
     pieces = wording.phrasing.expand(rng)
     count = rng.choice((2, 2, 2, 3, 3, 4))
     way = rng.random()
-    told = _repeated_end(tool, pieces, count, rng) if way < 0.45 else None
-    told = told or (_respectively(tool, pieces, count, rng) if way > 0.75 else None)
+    told = _repeated_end(tool, pieces, count, rng) if way < 0.4 else None
+    told = told or (_case_by_case(tool, count, rng) if 0.4 <= way < 0.55 and not wording.implied else None)
+    told = told or (_respectively(tool, pieces, count, rng) if way > 0.8 else None)
     told = told or _listed_value(tool, pieces, count, rng)
     if told is None:
         return None
@@ -108,6 +135,8 @@ def _list_of(values: Sequence[Drawn], emphatic: bool, rng: random.Random) -> str
     if link == " plus " and not all(isinstance(value.value, str) for value in values):
         link = " and "  # not their sum
     last = f",{link}" if len(texts) > 2 and link == " and " and rng.random() < 0.4 else link
+    if all(re.fullmatch(r"\d\d?", text) for text in texts) and rng.random() < 0.2:
+        return ",".join(texts[:-1]) + last + texts[-1]  # "5,10 and 15", as some type it
     together = rng.choice(("both " if len(texts) == 2 else "all of ", "each of "))
     return together * (emphatic and link == " and " and rng.random() < 0.4) + ", ".join(texts[:-1]) + last + texts[-1]
 
@@ -138,6 +167,59 @@ def _respectively(tool: ScenarioTool, pieces: list[str | Slot], count: int, rng:
     text = fill(pieces, {n: said_as(d) for n, d in shared.items()} | {n: Said(t, t) for n, t in texts.items()})
     body = text.rstrip(" .?!")
     return f"{body}{rng.choice((', respectively', ' respectively'))}{text[len(body) :]}", [shared | v for v in values]
+
+
+def _case_by_case(tool: ScenarioTool, count: int, rng: random.Random) -> _Told | None:
+    """What is asked, and each case's values by the names of their parameters: "I have two rooms. The first has a length
+    of 5 and a width of 4, the second … What's the area of each?" A value may be "the same" as in the case before."""
+    properties, required = tool.tool.parameters["properties"], tool.tool.parameters.get("required", [])
+    head = _without_values(tool, list(properties), rng)
+    names = [n for n in properties if n in tool.draws and (n in required or rng.random() < 0.3)]
+    if not head or _STATES.match(head) or not set(required) <= set(names) or not 0 < len(names) <= 4:
+        return None
+    rng.shuffle(names)
+    form, apart = rng.choice(_NAMED)
+    values: list[dict[str, Drawn]] = []
+    cases: list[str] = []
+    for k in range(count):
+        avoid = {f"{n}#{i}": d for i, earlier in enumerate(values) for n, d in earlier.items()}
+        drawn = draw_slots(tool, names, rng, avoid=avoid)
+        said = [_named(form, n, d.text) for n, d in drawn.items()]
+        if k and len(names) > 1 and rng.random() < 0.2:
+            kept = rng.randrange(len(names))
+            drawn[names[kept]] = values[-1][names[kept]]
+            said[kept] = f"the same {_label(names[kept])}"
+        if any(_IN_PARTS.search(d.text) for d in drawn.values()):
+            return None
+        values.append(drawn)
+        text = ", ".join(said[:-1]) + (apart if said[:-1] else "") + said[-1]
+        cases.append(text)
+    asked, number = f"{head[:1].upper()}{head[1:]}", _NUMBERS[count - 2]
+    if rng.random() < 0.5:
+        opening = rng.choice((f" for these {number}: ", f" for {number} cases: ", " for each of these: ", ": "))
+        numbered = rng.random() < 0.3
+        told = [f"{k}) {case}" if numbered else case for k, case in enumerate(cases, 1)]
+        return f"{asked}{opening}{'; '.join(told[:-1])}{rng.choice(('; ', '; and '))}{told[-1]}.", values
+    has = " has " if form.startswith("a ") else rng.choice((": ", " has ", " with "))
+    told = [f"he {ordinal}{has}{case}" for ordinal, case in zip(_ORDINALS, cases, strict=False)]
+    start = rng.choice((f"I have {number} cases. ", f"{number.capitalize()} cases. ", ""))
+    each = rng.choice(("for each of them", "in each case", "for each", "for both" if count == 2 else "for all of them"))
+    told[0] = f"T{told[0]}"
+    return (
+        f"{start}{rng.choice(('. T', ', t', '; t')).join(told)}. {asked} {each}{'?' if _ASKS.match(head) else '.'}",
+        values,
+    )
+
+
+def _named(form: str, name: str, value: str) -> str:
+    """A parameter beside its value: "a width of 4", "an angle of 30", "years of 3"."""
+    label = _label(name)
+    article = "" if label.endswith("s") else "an " if label[0] in "aeiou" else "a "
+    return form.replace("a ", article, 1).format(label, value)
+
+
+def _label(name: str) -> str:
+    return " ".join(words(name)).lower()
 
 
 def _parameters(tool: ScenarioTool) -> set[str]:
@@ -201,6 +283,8 @@ def _repeated_end(tool: ScenarioTool, pieces: list[str | Slot], count: int, rng:
     opening, link = "", rng.choice(_LINKS)
     if not parts.plain and rng.random() < 0.2:
         opening, link = rng.choice(_OPENED)
+    elif _SAME_FOR.match(parts.again) and not parts.plain and rng.random() < 0.3:
+        link = rng.choice(_SAME)
     for k in range(count):
         avoid = {f"{name}#{i}": d for i, earlier in enumerate(values) for name, d in earlier.items()}
         drawn = draw_slots(tool, names, rng, avoid=avoid)
