@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+SCALES = frozenset("hundred thousand million millions billion billions trillion lakh crore".split())
 ASTRAY = np.float32(0.05)  # what the probability of a token that leaves its word is multiplied by
 
 Bool = npt.NDArray[np.bool_]
@@ -22,13 +23,15 @@ Int = npt.NDArray[np.int64]
 
 
 class Shapes(NamedTuple):
-    """Of each token: whether it begins, and whether it ends, with a letter or digit, and with a digit; all [V]. `point`
-    and `comma` are ids. A token that begins with a space begins with none of these."""
+    """Of each token: whether it begins, and whether it ends, with a letter or digit, and with a digit, and whether it
+    is a scale ("million"); all [V]. `point` and `comma` are ids. A token that begins with a space begins with none of
+    these."""
 
     begins: Bool
     ends: Bool
     begins_digit: Bool
     ends_digit: Bool
+    scale: Bool
     point: int
     comma: int
 
@@ -42,6 +45,7 @@ class Shapes(NamedTuple):
             ends=np.array([letter.isalnum() for letter in last]),
             begins_digit=np.array([letter in "0123456789" for letter in first]),
             ends_digit=np.array([letter in "0123456789" for letter in last]),
+            scale=np.array([piece.strip().lower() in SCALES for piece in pieces]),
             point=pieces.index("."),
             comma=pieces.index(","),
         )
@@ -77,6 +81,12 @@ class Read:
         n = len(ids)
         three = behind[1 : n + 1] & behind[2 : n + 2] & behind[3 : n + 3] & ~behind[4 : n + 4]
         self.skipped = (ids == shapes.comma) & before & three
+        # 213 million is written with more digits than are read.
+        self.scaled = np.zeros(n + 1, np.bool_)
+        for place in np.flatnonzero(shapes.scale[ids]):
+            while place > 0 and (shapes.ends_digit[ids[place - 1]] or ids[place - 1] == shapes.point):
+                self.scaled[place] = True
+                place -= 1
 
     def starts(self, token: int) -> list[int]:
         """Places behind each word's first token that is `token`."""
@@ -144,4 +154,6 @@ class WholeWords:
             astray[:] = True
         for place in self._places:
             astray[[token for token, _ in read.next(place)]] = False
+        if read.scaled[self._places].any():
+            astray[shapes.begins_digit] = False
         return np.where(astray, ASTRAY, np.float32(1.0))

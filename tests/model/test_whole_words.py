@@ -48,6 +48,9 @@ def kept(text: str, written: str, tokens: str) -> list[bool]:
         ("order QX4417Z", '{"o":"QX4417Z', '"-', "41"),
         ("order QX4417Z", '{"o":"QX4417', 'Z"', "41"),
         ("the year 1987", '{"y":198', "7", "60,"),
+        ("213 million people", '{"p":213', "0,}", "a"),  # written out
+        ("8.5 million square km", '{"a":8', "5.0", "a,"),
+        ("213 people and 8 million", '{"p":213', ",}", "0"),
     ],
 )
 def test_what_a_piece_goes_on_as(text: str, written: str, on: str, astray: str) -> None:

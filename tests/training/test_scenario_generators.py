@@ -96,6 +96,7 @@ def test_integers_are_said_in_every_way() -> None:
     assert {
         "250",
         "3k",
+        "3 thousand",
         "3,000",
         "3000",
         "three thousand",

@@ -138,15 +138,24 @@ def test_slots_are_taken_from_enums_bounds_arrays_and_objects(tmp_path: Path) ->
         assert values["at.floor"].value == 2
 
 
-@pytest.mark.parametrize(("bounds", "lengths"), [((2, 2), {2}), ((4, None), {4}), ((None, 1), {1}), ((4, 5), {4, 5})])
+@pytest.mark.parametrize(
+    ("bounds", "shortest", "longest"),
+    [((2, 2), 2, 2), ((4, None), 4, 4), ((None, 1), 1, 1), ((4, 5), 4, 5), ((None, 6), 1, 6), ((3, 50), 3, 9)],
+)
 def test_a_list_is_as_long_as_its_schema_says(
-    tmp_path: Path, bounds: tuple[int | None, int | None], lengths: set[int]
+    tmp_path: Path, bounds: tuple[int | None, int | None], shortest: int, longest: int
 ) -> None:
     declared = {"type": "array", "items": {"type": "string", "values": list("abcdefghij")}}
     declared |= {k: v for k, v in zip(("minItems", "maxItems"), bounds, strict=True) if v is not None}
     [made] = load(tmp_path, tool(parameters={"x": declared}, required=["x"], say=["{x}"])).tools
     found = {len(made.draws["x"](random.Random(seed)).value) for seed in SEEDS}
-    assert found and found <= lengths
+    assert (min(found), max(found)) == (shortest, longest)
+
+
+def test_lists_of_numbers_are_longer(tmp_path: Path) -> None:
+    numbers = {"type": "array", "items": {"type": "number"}, "values": "digits 10..99"}
+    [made] = load(tmp_path, tool(parameters={"x": numbers}, required=["x"], say=["{x}"])).tools
+    assert {len(made.draws["x"](random.Random(seed)).value) for seed in SEEDS} == {1, 2, 3, 4, 5, 6, 7}
 
 
 def test_a_slot_of_its_own_goes_before_a_parameter_of_that_name(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from model.types import Tool
-from training.data.synthesis import Synthesiser, base_verb, compose, joined, lower_first, verb_phrase
+from training.data.synthesis import Synthesiser, base_verb, compose, joined, lower_first, say_flag, verb_phrase
 from training.data.values import LIST_FILES, MONTHS, SMALL_NUMBERS, Value, ValueMaker, listed_examples
 
 LISTS = {
@@ -303,3 +303,22 @@ def test_some_requests_are_told_one_by_one() -> None:
     assert any(text.startswith("Please do the following:\n* Book a room") for text in said)
     three = {joined([("Is it on?", False), ("Go", False), ("Stop", False)], random.Random(s)) for s in range(600)}
     assert "First, is it on? Then go. After that, stop." in three
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said", "never"),
+    [
+        ("include_human_impact", True, {"including human impact", "human impact included"}, "without"),
+        ("includeOwner", False, {"without owner", "excluding owner"}, "including"),
+        ("exclude_drafts", True, {"without drafts", "but leave out the drafts"}, "with drafts"),
+        ("exclude_drafts", False, {"including drafts", "with drafts as well"}, "without"),
+        ("use_cache", True, {"using cache", "and use cache"}, "without"),
+        ("verbose", True, {"verbose: yes", "with verbose enabled"}, "without"),
+    ],
+)
+def test_a_flag_is_said_by_what_its_name_brings_or_leaves_out(
+    name: str, value: bool, said: set[str], never: str
+) -> None:
+    texts = {say_flag(name, value, random.Random(seed)) for seed in range(300)}
+    plain = {t for t in texts if " ".join(name.split("_")) not in t or name == "verbose"}
+    assert said <= texts and not any(t.startswith(never) for t in plain), texts

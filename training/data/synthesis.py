@@ -114,6 +114,33 @@ SENTENCES = (
 )
 YES = ("with {p}", "with {p} enabled", "{p} should be true", "set {p} to true", "and include {p}", "{p}: yes")
 NO = ("without {p}", "with {p} disabled", "{p} should be false", "set {p} to false", "no {p}", "{p}: no")
+# What a flag of this kind brings along, or what it does, is the rest of its name: `include_human_impact`.
+BRINGS = set("include includes including with show return get add display fetch want has have contain contains".split())
+DOES = set("use enable allow apply perform do make run".split())
+WITHOUT = set("exclude excludes excluding without hide skip omit ignore no disable".split())
+BROUGHT = (
+    "including {p}",
+    "including the {p}",
+    "with {p}",
+    "with its {p}",
+    "and include the {p}",
+    "and show the {p}, too",
+    "{p} included",
+    "along with {p}",
+    "plus {p}",
+    "and I want the {p} as well",
+    "with {p} as well",
+)
+DONE = ("with {p}", "using {p}", "and use {p}", "and apply {p}", "with {p} switched on", "{p} on", "and do allow {p}")
+LEFT_OUT = (
+    "without {p}",
+    "without the {p}",
+    "excluding {p}",
+    "but leave out the {p}",
+    "no {p}",
+    "but not the {p}",
+    "and skip the {p}",
+)
 LEAD_IN = re.compile(
     r"""^(
       this\ (api|endpoint|method|operation|function|tool|call|action|resource|service|request)(\ call)?
@@ -270,7 +297,7 @@ def speak(phrase: str, drawn: dict[str, Value], rng: random.Random) -> str:
             inside.append(rng.choice(PREPOSITIONS["quantity"]).format(v=value.said))
             continue
         if value.kind == "flag":
-            inside.append(rng.choice(YES if value.value else NO).format(p=spoken))
+            inside.append(say_flag(name, bool(value.value), rng))
             continue
         unambiguous = kinds.count(value.kind) == 1 and value.kind in PREPOSITIONS
         if unambiguous and rng.random() < (0.6 if len(left) <= 2 else 0.35):
@@ -296,6 +323,17 @@ def speak(phrase: str, drawn: dict[str, Value], rng: random.Random) -> str:
         text = " ".join([text, *behind])
     text = re.sub(r"\s+", " ", text)
     return text if rng.random() < 0.2 else text[:1].upper() + text[1:]
+
+
+def say_flag(name: str, value: bool, rng: random.Random) -> str:
+    """A flag that is set or not, by what its name says it brings, does or leaves out: "including human impact"."""
+    first, *rest = [word.lower() for word in words(name)] or [name]
+    thing = " ".join(rest)
+    if not rest or rng.random() < 0.15 or first not in BRINGS | DOES | WITHOUT:
+        return rng.choice(YES if value else NO).format(p=_spoken_name(name, rng))
+    if value == (first in WITHOUT):
+        return rng.choice(LEFT_OUT).format(p=thing)
+    return rng.choice(DONE if first in DOES else BROUGHT).format(p=thing)
 
 
 def compose(examples: Sequence[Example], rng: random.Random) -> Example:

@@ -235,7 +235,7 @@ def _may_be_quoted(before: str | Slot, drawn: Drawn, behind: str | Slot) -> bool
         apart
         and re.match(r"[\s.,?!]|$", str(behind))
         and drawn.value == drawn.text
-        and re.fullmatch(r"[^'\"\d][^'\"]{2,39}", drawn.text)
+        and re.fullmatch(r"[^'\"\d][^'\"]{2,99}", drawn.text)
     )
 
 

@@ -20,7 +20,9 @@ from training.data.scenarios.phrasing import Phrasing, PhrasingError, Said, Slot
 
 FOLDER = Path(__file__).parents[2] / "scenarios"
 COMMON = "_common.yaml"
-LIST_LENGTH = (1, 3)  # items of a spoken list, where the schema does not say
+LIST_LENGTH = 3  # items of a spoken list at most, where the schema does not say
+NUMBERS = 7  # of a list of numbers
+LONGEST = 9  # however many the schema allows
 
 
 class ScenarioError(ValueError):
@@ -185,11 +187,10 @@ def schema_draw(schema: Mapping[str, Any], lists: Mapping[str, Draw]) -> Draw:
         items = dict(schema.get("items") or {})
         if "values" in schema:
             items["values"] = schema["values"]
-        fewest, most = (
-            schema.get("minItems", LIST_LENGTH[0]),
-            schema.get("maxItems", max(LIST_LENGTH[1], schema.get("minItems", 0))),
-        )
-        return generators.listed(schema_draw(items, lists), max(1, fewest), min(max(fewest, LIST_LENGTH[1]), most))
+        fewest = max(1, schema.get("minItems", 1))
+        usual = NUMBERS if items.get("type") in ("integer", "number") else LIST_LENGTH
+        most = max(fewest, min(schema.get("maxItems", usual), LONGEST))
+        return generators.listed(schema_draw(items, lists), fewest, most)
     if "enum" in schema:
         declared = schema.get("values", [v for v in schema["enum"] if v is not None])
         return generators.in_words(resolve(declared, lists))

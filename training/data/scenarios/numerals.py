@@ -54,12 +54,12 @@ def _digits(value: int, rng: random.Random) -> str:
 
 
 def say_integer(value: int, rng: random.Random) -> str:
-    """`value` in digits, with or without separators, in words, or as "3k" and "2.5 million"."""
+    """`value` in digits, with or without separators, in words, or as "3k", "40 thousand" and "2.5 million"."""
     roll = rng.random()
     if value >= 1_000_000 and value % 10_000 == 0 and roll < 0.5:
         return scaled(value, rng)
     if 1_000 <= value < 1_000_000 and value % 1_000 == 0 and roll < 0.15:
-        return f"{value // 1_000}k"
+        return f"{value // 1_000}{rng.choice(('k', 'k', ' thousand'))}"
     if (abs(value) <= 100 or value % 100 == 0 and value <= 100_000) and roll > 0.82:
         return words(value)
     return _digits(value, rng)
