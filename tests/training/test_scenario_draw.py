@@ -386,3 +386,11 @@ def test_samples_show_every_tool_and_kind(capsys: pytest.CaptureFixture[str]) ->
     text = conversation(example)
     assert f"user:      {example.messages[0].text}" in text
     assert f'[{{"name":"boil_water","arguments":{{"degrees":{example.calls[0].arguments["degrees"]}' in text
+
+
+@pytest.mark.parametrize(
+    ("label", "said"), [("width", "with a width of 4"), ("angle", "with an angle of 4"), ("years", "with years of 4")]
+)
+def test_a_named_value_has_its_article(label: str, said: str) -> None:
+    assert draw.named("with a {} of {}", label, "4") == said
+    assert draw.named("{}: {}", label, "4") == f"{label}: 4"

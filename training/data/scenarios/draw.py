@@ -59,11 +59,21 @@ def _recited(
     open_end = any(isinstance(v, str) and " " in v and body.endswith(v) for v in arguments.values())
     form = rng.choice(apart if open_end else (*apart, " with {} {}", " with a {} of {}", " and {} {}"))
     said = "".join(
-        form.format(n if "=" in form else " ".join(words(n)).lower(), d.glued if "=" in form else d.text)
-        for n, d in drawn.items()
+        form.format(n, d.glued) if "=" in form else named(form, label_of(n), d.text) for n, d in drawn.items()
     )
     more = arguments_of(tool, drawn, {})
     return f"{body}{said}{text[len(body) :]}", ordered({**arguments, **more}, tool.tool.parameters)
+
+
+def label_of(parameter: str) -> str:
+    """A parameter's name in words."""
+    return " ".join(words(parameter)).lower()
+
+
+def named(form: str, label: str, value: str) -> str:
+    """A label and a value in a `form` such as "with a {} of {}": "with a width of 4", "with an angle of 30"."""
+    article = "" if label.endswith("s") else "an " if label[:1] in "aeiou" else "a "
+    return form.replace("a {", f"{article}{{", 1).format(label, value)
 
 
 def missing(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example:

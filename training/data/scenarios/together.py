@@ -13,11 +13,10 @@ from model.prompt import dumps
 from model.types import Message
 from training.data.augment import ordered
 from training.data.example import Call, Example
-from training.data.scenarios.draw import arguments_of, draw_slots, example_of, rises, said_as
+from training.data.scenarios.draw import arguments_of, draw_slots, example_of, label_of, named, rises, said_as
 from training.data.scenarios.drawn import Drawn
 from training.data.scenarios.library import Domain, ScenarioTool
 from training.data.scenarios.phrasing import Said, Slot, fill
-from training.data.sources.naming import words
 from training.data.synthesis import lower_first
 
 _Told = tuple[str, list[dict[str, Drawn]]]  # a text, and the slots' values call by call
@@ -184,11 +183,11 @@ def _case_by_case(tool: ScenarioTool, count: int, rng: random.Random) -> _Told |
     for k in range(count):
         avoid = {f"{n}#{i}": d for i, earlier in enumerate(values) for n, d in earlier.items()}
         drawn = draw_slots(tool, names, rng, avoid=avoid)
-        said = [_named(form, n, d.text) for n, d in drawn.items()]
+        said = [named(form, label_of(n), d.text) for n, d in drawn.items()]
         if k and len(names) > 1 and rng.random() < 0.2:
             kept = rng.randrange(len(names))
             drawn[names[kept]] = values[-1][names[kept]]
-            said[kept] = f"the same {_label(names[kept])}"
+            said[kept] = f"the same {label_of(names[kept])}"
         if any(_IN_PARTS.search(d.text) for d in drawn.values()):
             return None
         values.append(drawn)
@@ -209,17 +208,6 @@ def _case_by_case(tool: ScenarioTool, count: int, rng: random.Random) -> _Told |
         f"{start}{rng.choice(('. T', ', t', '; t')).join(told)}. {asked} {each}{'?' if _ASKS.match(head) else '.'}",
         values,
     )
-
-
-def _named(form: str, name: str, value: str) -> str:
-    """A parameter beside its value: "a width of 4", "an angle of 30", "years of 3"."""
-    label = _label(name)
-    article = "" if label.endswith("s") else "an " if label[0] in "aeiou" else "a "
-    return form.replace("a ", article, 1).format(label, value)
-
-
-def _label(name: str) -> str:
-    return " ".join(words(name)).lower()
 
 
 def _parameters(tool: ScenarioTool) -> set[str]:
