@@ -52,6 +52,11 @@ VARIANTS = (
     Variant("no-coverage", "no account of what was copied before", model={"coverage": False}),
     Variant("no-links", "no bonus for words that parameter and conversation share", model={"links": False}),
     Variant("no-overlap", "words that tool and conversation share left out of routing", model={"overlap": False}),
+    Variant(
+        "late-interaction",
+        "best-matching tokens of conversation and tool in the route score, too",
+        model={"late": True},
+    ),
     Variant("no-parameters", "decoder not told which parameter it writes", model={"parameters": False}),
     Variant("all-tokens", "fill loss on tokens that the grammar forces, too", train={"free_only": False}),
     Variant("three-layers", "3 decoder layers", model={"decoder_layers": 3}),

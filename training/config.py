@@ -27,12 +27,14 @@ class ModelConfig:
     overlap: bool = True  # the part of words that tool and conversation share in the route score
     parameters: bool = True  # the vector of the parameter being written, in the decoder's input
     rerank: bool = True  # the decoder's part in the route score; without it pooled vectors decide alone
+    # A part that serving does not have; its parameters are there only where it is.
+    late: bool = False  # how well the tokens of conversation and tool match one by one, in the route score
 
     @property
-    def switched_off(self) -> tuple[str, ...]:
-        """The parts that this network does without; empty for one that can be served."""
+    def not_served(self) -> tuple[str, ...]:
+        """In what this network differs from one that can be served; empty for that one."""
         parts = ("copy", "induction", "coverage", "links", "overlap", "parameters", "rerank")
-        return tuple(name for name in parts if not getattr(self, name))
+        return tuple(f"without {name}" for name in parts if not getattr(self, name)) + ("with late",) * self.late
 
     @property
     def head_width(self) -> int:

@@ -212,8 +212,8 @@ def export(
     `info` goes into the manifest as it is (training data digest, scores, calibration). ValueError for a network that
     does without one of its parts.
     """
-    if network.config.switched_off:
-        raise ValueError(f"a network without {', '.join(network.config.switched_off)} cannot be served")
+    if network.config.not_served:
+        raise ValueError(f"a network {', '.join(network.config.not_served)} cannot be served")
     network = network.eval().float().cpu()
     out.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))

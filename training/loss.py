@@ -18,7 +18,7 @@ from model.parameters import NO_PARAMETER
 from model.tokenizer import NONE, PAD, SLOT
 from training.attention import FillAttention, bias, fill_attention, route_attention, take, take_all, text_attention
 from training.data.batches import CONVERSATION, NO_TOOL, NOBODY, Batch
-from training.data.packing import ROWS, pad_to
+from training.data.packing import ROWS, Packed, pad_to
 from training.links import link_features, overlap_features
 from training.network import MASKED, Encoder, Network, Spelling, match_lengths
 
@@ -42,13 +42,15 @@ class Memory(NamedTuple):
     """The encoded texts of a batch.
 
     `pooled` [n, width] of unit length, one a text, and `parameters` [P, width], one a parameter; of every token [N, ..]
-    `cross`, the decoder's keys and values of all layers side by side, and `copy_keys`.
+    `cross`, the decoder's keys and values of all layers side by side, `copy_keys` and, if the network has that part,
+    the vectors `late` of late interaction.
     """
 
     pooled: Tensor
     parameters: Tensor
     cross: Tensor
     copy_keys: Tensor
+    late: Tensor | None
 
 
 def compute_losses(network: Network, batch: Batch, spelling: Spelling, free_only: bool = True) -> tuple[Losses, Tensor]:
@@ -81,7 +83,8 @@ def encode(encoder: Encoder, batch: Batch) -> Memory:
     pooled = F.normalize(pooled.float(), dim=-1)[texts.order.argsort()]
     sums = torch.zeros(batch.parameters, states.shape[-1], device=states.device)
     sums = sums.index_add(0, batch.parameter_row, states.index_select(0, batch.parameter_token).float())
-    return Memory(pooled, F.normalize(sums, dim=-1), encoder.cross(states), encoder.copy_key(states))
+    late = encoder.late(states) if encoder.late else None
+    return Memory(pooled, F.normalize(sums, dim=-1), encoder.cross(states), encoder.copy_key(states), late)
 
 
 def _route_loss(batch: Batch, scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,7 +111,11 @@ def route_scores(
     ids = torch.where(none, NONE, SLOT)
     hidden = network.decoder(ids, vectors, routes.start, route_attention(network, batch, memory.cross, fill))
     similarity = (take(query, routes.row) * vectors).sum(-1)
-    return network.decoder.route_scores(hidden, similarity, overlaps_of(batch, spelling))
+    late = None
+    if memory.late is not None:
+        tools = late_interaction(batch, memory.late)[routes.row, routes.tool.clamp(min=0)]
+        late = tools.masked_fill(none, 0.0)
+    return network.decoder.route_scores(hidden, similarity, overlaps_of(batch, spelling), late)
 
 
 def _fill_loss(
@@ -188,9 +195,7 @@ def links_of(batch: Batch, spelling: Spelling) -> Iterator[Tensor]:
 def overlaps_of(batch: Batch, spelling: Spelling) -> Tensor:
     """The overlaps [n, OVERLAPS] of `training.links` of every route row; zero for NONE."""
     texts, rows = batch.texts, len(batch)
-    words = spelling.words[texts.ids]
-    numbers = texts.rows(torch.arange(len(texts), device=words.device))
-    text = texts.join(k[:, None].expand(shape) for k, shape in zip(numbers, texts.shapes, strict=True))  # of each token
+    words, text = spelling.words[texts.ids], token_texts(texts)
     inside, outside = torch.zeros(2, len(texts), int(spelling.words.max()) + 1, device=words.device)
     for found, places in ((inside, batch.pool > 0), (outside, batch.pool == 0)):
         found[text[places], words[places]] = 1.0
@@ -203,6 +208,31 @@ def overlaps_of(batch: Batch, spelling: Spelling) -> Tensor:
     found = overlaps.new_zeros(len(batch.routes.row), overlaps.shape[-1])
     found[index[tools != NO_TOOL]] = overlaps[tools != NO_TOOL]
     return found
+
+
+def late_interaction(batch: Batch, vectors: Tensor) -> Tensor:
+    """Of every conversation and tool of the batch [B, M]: the mean over the conversation's pooled tokens of the cosine
+    with the tool's token that is most like it. vectors [N, copy_width] of the texts' tokens.
+
+    MaxSim of Khattab & Zaharia 2020 (ColBERT).
+    """
+    rows, texts = len(batch), token_texts(batch.texts)
+    asked = (batch.pool > 0) & (texts < rows)
+    declared = (texts >= rows) & (batch.texts.ids != PAD)
+    with torch.autocast(vectors.device.type, enabled=False):
+        unit = F.normalize(vectors.float(), dim=-1)
+        similarity = unit[asked] @ unit[declared].T
+        tool = (texts[declared] - rows).expand_as(similarity)
+        best = similarity.new_zeros(len(similarity), len(batch.texts) - rows)
+        best = best.scatter_reduce(1, tool, similarity, "amax", include_self=False)
+        sums = best.new_zeros(rows, best.shape[1]).index_add(0, texts[asked], best)
+        return sums / texts[asked].bincount(minlength=rows)[:, None]
+
+
+def token_texts(texts: Packed) -> Tensor:
+    """Which text [N] each token is of; behind the last bucket, none of them: the first."""
+    numbers = texts.rows(torch.arange(len(texts), device=texts.ids.device))
+    return texts.join(k[:, None].expand(shape) for k, shape in zip(numbers, texts.shapes, strict=True))
 
 
 def coverage(scores: Tensor, same: Tensor, call_start: Tensor) -> tuple[Tensor, Tensor]:

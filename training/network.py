@@ -167,6 +167,7 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
         self.cross = nn.Linear(config.width, 2 * config.decoder_layers * config.kv_width, bias=False)
         self.copy_key = nn.Linear(config.width, config.copy_width, bias=False)
+        self.late = nn.Linear(config.width, config.copy_width, bias=False) if config.late else None
         self.kv_width, self.decoder_layers, self.head_width = config.kv_width, config.decoder_layers, config.head_width
 
     def states(self, ids: Tensor, positions: Tensor, attention: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
@@ -246,6 +247,8 @@ class Decoder(nn.Module):
             torch.tensor(10.0)
         )  # weight of cosine(conversation, tool) in the route score
         self.route_overlap = nn.Linear(config.width, OVERLAPS)
+        if config.late:
+            self.route_late = nn.Parameter(torch.tensor(10.0))
         self.to_vocab = nn.Linear(config.width, config.width, bias=False)
         self.vocab_bias = nn.Parameter(torch.zeros(config.vocab_size))
         self.gate = nn.Linear(config.width, 3)
@@ -266,12 +269,14 @@ class Decoder(nn.Module):
         hidden: Tensor = self.norm(x)
         return hidden
 
-    def route_scores(self, hidden: Tensor, similarity: Tensor, overlap: Tensor) -> Tensor:
-        """hidden [..., width], cosine similarity [...] and overlap [..., OVERLAPS] of `model.links` (both 0 for NONE)
-        -> unnormalised log-probabilities [...]."""
+    def route_scores(self, hidden: Tensor, similarity: Tensor, overlap: Tensor, late: Tensor | None = None) -> Tensor:
+        """hidden [..., width]; cosine similarity [...], overlap [..., OVERLAPS] of `model.links` and, in a network that
+        has it, late interaction [...] (all 0 for NONE) -> unnormalised log-probabilities [...]."""
         if not self.config.rerank:  # a tool beats NONE, which scores 0, from a learned cosine on: a half to begin with
             return self.route_similarity * torch.where(similarity == 0, 0.0, similarity - self.route.bias.sigmoid())
         scores = self.route(hidden).squeeze(-1).float() + self.route_similarity * similarity
+        if late is not None:
+            scores = scores + self.route_late * late
         if not self.config.overlap:
             return scores
         return scores + (self.route_overlap(hidden).float() * overlap).sum(-1)

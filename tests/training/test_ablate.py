@@ -25,7 +25,7 @@ from training.config import ModelConfig, TrainConfig  # noqa: E402
 from training.data.batches import build_batch  # noqa: E402
 from training.data.cli import ARTIFACT  # noqa: E402
 from training.export import export  # noqa: E402
-from training.loss import compute_losses  # noqa: E402
+from training.loss import compute_losses, late_interaction  # noqa: E402
 from training.network import Network, Spelling  # noqa: E402
 from training.train import backward  # noqa: E402
 
@@ -109,6 +109,31 @@ def test_without_the_decoder_a_tool_is_routed_to_by_its_cosine_alone() -> None:
     assert decoder.route.bias.grad.item() != 0.0  # from which cosine on is learned
 
 
+def test_late_interaction_is_the_mean_of_each_tokens_best_match() -> None:
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn(len(BATCH.texts.ids), 8, generator=generator, requires_grad=True)
+    found = late_interaction(BATCH, vectors)
+    texts = corpus.unpack(BATCH.texts, vectors), corpus.unpack(BATCH.texts, BATCH.pool), BATCH.texts.length.tolist()
+    unit = [torch.nn.functional.normalize(v[:n], dim=-1) for v, _, n in zip(*texts, strict=True)]
+    pools = [pool[:n] > 0 for _, pool, n in zip(*texts, strict=True)]
+    for row in range(len(BATCH)):
+        for tool, declared in enumerate(unit[len(BATCH) :]):
+            best = (unit[row][pools[row]] @ declared.T).max(dim=-1).values
+            torch.testing.assert_close(found[row, tool], best.mean())
+    [gradient] = torch.autograd.grad(found.sum(), vectors)
+    assert gradient[BATCH.texts.start[0] + BATCH.texts.length[0] - 1].any()  # the end of a request is in its pool
+
+
+def test_late_interaction_is_a_part_of_its_own() -> None:
+    net = Network(replace(network().config, late=True))
+    net.load_state_dict(network().state_dict(), strict=False)
+    with torch.no_grad():
+        assert losses(net)[1] != losses(without())[1]
+        net.decoder.route_late.zero_()
+        assert losses(net) == pytest.approx(losses(without()))
+    assert net.config.not_served == ("with late",)
+
+
 def test_all_tokens_of_arguments_count_if_they_are_to() -> None:
     net, counted = without("coverage"), BATCH.target != PAD
     assert counted.sum() > BATCH.free.sum() > 0
@@ -128,12 +153,12 @@ def test_training_counts_what_its_configuration_says() -> None:
 
 
 def test_configurations_from_before_the_switches_are_whole() -> None:
-    assert ModelConfig(**read_manifest(ARTIFACT).sizes).switched_off == ()
-    assert without("copy", "rerank").config.switched_off == ("copy", "rerank")
+    assert ModelConfig(**read_manifest(ARTIFACT).sizes).not_served == ()
+    assert without("copy", "rerank").config.not_served == ("without copy", "without rerank")
 
 
 def test_only_a_whole_network_is_exported(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="without induction, coverage cannot be served"):
+    with pytest.raises(ValueError, match="without induction, without coverage cannot be served"):
         export(without("coverage", "induction"), tokenizer(), tmp_path / "artifact")
     assert not list(tmp_path.iterdir())
 
