@@ -53,6 +53,14 @@ class Tokenizer:
         """`encode` for many texts, on all cores."""
         return [list(e.ids) for e in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
+    def encode_with_offsets(self, texts: list[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
+        """`encode` for many texts, and the characters [start, end) of its text that each token stands for.
+
+        A leading space is among them. Of a character whose bytes are several tokens, each has the whole.
+        """
+        encodings = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        return [(list(e.ids), list(e.offsets)) for e in encodings]
+
     def encode_pieces(self, pieces: Sequence[str]) -> tuple[list[int], list[int]]:
         """Token ids of the joined pieces, and where in them each piece begins: at its first token."""
         encoding = self._tokenizer.encode("".join(pieces), add_special_tokens=False)

@@ -29,9 +29,8 @@ class FillAttention(Attention):
     kept: list[Tensor]  # of each layer [N, 2 * kv_width]
 
 
-def text_attention(batch: Batch, head_width: int) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+def text_attention(texts: Packed, head_width: int) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """The encoder's: every text reads itself."""
-    texts = batch.texts
     if _compiled(texts.ids):
         spans = Spans(_places(texts.start, texts.length, texts.start, texts.length))
         return lambda q, k, v: ragged_attention(q, k, v, spans, head_width)

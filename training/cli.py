@@ -119,22 +119,41 @@ def ablate(argv: Sequence[str]) -> int:
 
 
 def init(argv: Sequence[str]) -> int:
-    """`bodkin init`: the warm start as a file, for a machine that has only torch."""
+    """`bodkin init`: the warm start, adapted to the tokenizer if asked, as a file for a machine that has only torch."""
     parser = argparse.ArgumentParser(
         prog="bodkin init", description="Write the MiniLM warm start to a safetensors file."
     )
     parser.add_argument("--out", type=Path, default=RUNS / "init.safetensors")
     parser.add_argument("--tokenizer", type=Path, default=ARTIFACT / "tokenizer.json")
+    parser.add_argument(
+        "--adapt", type=int, default=0, metavar="STEPS", help="first match the states of MiniLM with its own tokenizer"
+    )
+    parser.add_argument("--shards", type=Path, default=SHARDS, help="whose texts to adapt on")
+    parser.add_argument("--rows", type=int, default=64, help="texts a step of adaptation")
+    parser.add_argument("--lr", type=float, default=1e-4, help="highest learning rate of adaptation")
+    parser.add_argument("--seed", type=int, default=0, help="of the order of texts")
     options = parser.parse_args(argv)
 
     from model.tokenizer import Tokenizer
+    from training.adapt import adapt_on
     from training.config import ModelConfig
-    from training.warm_start import save_warm_start
+    from training.network import Network
+    from training.warm_start import save_warm_start, warm_start
 
     def run() -> None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
         tokenizer = Tokenizer.load(options.tokenizer)
-        size = save_warm_start(options.out, tokenizer, ModelConfig(vocab_size=tokenizer.vocab_size))
+        network = Network(ModelConfig(vocab_size=tokenizer.vocab_size))
+        warm_start(network, tokenizer)
+        if options.adapt:
+            before, after = adapt_on(
+                options.shards, network, tokenizer, options.adapt, options.rows, options.lr, options.seed
+            )
+            print(
+                f"mean cosine to MiniLM on texts not trained on: of pooled vectors {before.texts:.4f} before and "
+                f"{after.texts:.4f} after, of tokens {before.tokens:.4f} and {after.tokens:.4f}"
+            )
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        size = save_warm_start(options.out, network)
         print(f"{options.out}: {size / 1e6:.1f} MB")
 
     return _explained("init", run)

@@ -77,7 +77,7 @@ def compute_losses(network: Network, batch: Batch, spelling: Spelling, free_only
 def encode(encoder: Encoder, batch: Batch) -> Memory:
     """What the decoder reads of the batch's texts."""
     texts = batch.texts
-    states = encoder.states(texts.ids, texts.position, text_attention(batch, encoder.head_width))
+    states = encoder.states(texts.ids, texts.position, text_attention(texts, encoder.head_width))
     pairs = zip(texts.split(batch.pool), texts.split(states), strict=True)
     pooled = torch.cat([(weights[:, None].to(x.dtype) @ x)[:, 0] for weights, x in pairs])
     pooled = F.normalize(pooled.float(), dim=-1)[texts.order.argsort()]

