@@ -78,13 +78,18 @@ def encode(encoder: Encoder, batch: Batch) -> Memory:
     """What the decoder reads of the batch's texts."""
     texts = batch.texts
     states = encoder.states(texts.ids, texts.position, text_attention(texts, encoder.head_width))
-    pairs = zip(texts.split(batch.pool), texts.split(states), strict=True)
-    pooled = torch.cat([(weights[:, None].to(x.dtype) @ x)[:, 0] for weights, x in pairs])
-    pooled = F.normalize(pooled.float(), dim=-1)[texts.order.argsort()]
+    pooled = pool_texts(texts, batch.pool, states)
     sums = torch.zeros(batch.parameters, states.shape[-1], device=states.device)
     sums = sums.index_add(0, batch.parameter_row, states.index_select(0, batch.parameter_token).float())
     late = encoder.late(states) if encoder.late else None
     return Memory(pooled, F.normalize(sums, dim=-1), encoder.cross(states), encoder.copy_key(states), late)
+
+
+def pool_texts(texts: Packed, pool: Tensor, states: Tensor) -> Tensor:
+    """The unit vectors [n, width] of the texts: sums of their states [N, width], weighted by `pool` [N]."""
+    pairs = zip(texts.split(pool), texts.split(states), strict=True)
+    pooled = torch.cat([(weights[:, None].to(x.dtype) @ x)[:, 0] for weights, x in pairs])
+    return F.normalize(pooled.float(), dim=-1)[texts.order.argsort()]
 
 
 def _route_loss(batch: Batch, scores: Tensor) -> tuple[Tensor, Tensor]:
