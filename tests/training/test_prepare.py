@@ -18,7 +18,16 @@ from model.types import Message, Tool, ToolCall
 from tests.training.test_synthesis import LISTS, TOOLS, tool
 from training.data import prepare as module
 from training.data.example import Call, Example
-from training.data.prepare import CANDIDATES, Gates, PrepareConfig, is_held_out, prepare, read_requests, write_requests
+from training.data.prepare import (
+    CANDIDATES,
+    ExampleEncoder,
+    Gates,
+    PrepareConfig,
+    is_held_out,
+    prepare,
+    read_requests,
+    write_requests,
+)
 from training.data.scenarios.library import domain_files
 from training.data.shards import ExampleTable, ToolTable, load_description, load_examples, load_tools
 from training.data.statistics import Statistics
@@ -248,6 +257,24 @@ def test_what_the_library_says_by_meaning_is_kept() -> None:
     turns, calls = (Message("user", "make it twice as large"),), (Call("scale", {"factor": 2}),)
     for source, reason in (("scenarios", None), ("seal_tools", "number not said")):
         assert Gates(None)(Example(source, "g", turns, tools, calls), "train") == reason
+
+
+def test_a_tool_belongs_where_it_is_called() -> None:
+    light, kettle, mower = (tool(name, f"The {name}.", []) for name in ("light", "kettle", "mower"))
+    said = (Message("user", "go"),)
+    examples = [
+        Example("s", "garden", said, (mower, light, kettle), ()),  # strangers, on offer before they are called
+        Example("s", "garden", said, (mower, light), ()),
+        Example("s", "home#1", said, (kettle, light), (Call("light", {}),)),
+        Example("s", "home#2", said, (light,), (Call("light", {}),)),
+        Example("s", "kitchen", said, (kettle,), (Call("kettle", {}),)),
+    ]
+    encoder = ExampleEncoder(TOKENIZER, CONFIG)
+    rows, tools = encoder.encode(examples, "train"), encoder.tool_table()
+    names = [TOKENIZER.decode(tools.ids[i][1 : tools.head[i]].tolist()).split(":")[0] for i in range(len(tools.ids))]
+    garden, home, kitchen = rows.group[0], rows.group[2], rows.group[4]
+    assert rows.group[3] == home
+    assert dict(zip(names, tools.group.tolist(), strict=True)) == {"mower": garden, "light": home, "kettle": kitchen}
 
 
 def test_is_held_out_is_a_fixed_small_share() -> None:

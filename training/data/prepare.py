@@ -349,7 +349,8 @@ class ExampleEncoder:
         self.compiler = GrammarCompiler(tokenizer.json_text, tokenizer.vocab_size, END)
         self._tools: dict[str, int | None] = {}  # content -> number; None when it cannot be used
         self._prompts: list[Prompt] = []
-        self._tool_groups: list[int] = []
+        self._called: list[Counter[int]] = []  # of each tool, in which groups it was called, and in which listed
+        self._listed: list[Counter[int]] = []
         self._keys: list[Keys] = []
         self._grammars: list[Grammar] = []
         self._groups: dict[str, int] = {}
@@ -398,16 +399,25 @@ class ExampleEncoder:
             Ragged.pack([p.ids for p in self._prompts], np.uint16),
             Ragged.pack([p.parameters for p in self._prompts], np.uint16),
             np.array([p.pool[1] for p in self._prompts]),
-            np.array(self._tool_groups),
+            np.array([self._tool_group(n) for n in range(len(self._prompts))]),
         )
+
+    def _tool_group(self, number: int) -> int:
+        """A tool's family: where it is called. One that never is may be a stranger wherever it is listed."""
+        [(group, _)] = (self._called[number] or self._listed[number]).most_common(1)
+        return group
 
     def _row(self, e: Example) -> _Row | str:
         """An example's arrays, or the reason why it is dropped."""
         prompt = encode_messages(e.messages, self.tokenizer)
         if len(prompt.ids) > self.config.max_query_tokens:
             return "long request"
-        numbers = {t.name: self._tool(t, e.group) for t in e.tools}
+        numbers = {t.name: self._tool(t) for t in e.tools}
         called = [numbers[c.name] for c in e.calls]
+        group = self._group(e.group)
+        for n in numbers.values():
+            if n is not None:
+                (self._called if n in called else self._listed)[n][group] += 1
         if any(n is None for n in called):
             return "unusable tool"
         arguments = [self.tokenizer.encode(dumps(c.arguments)) for c in e.calls]
@@ -430,14 +440,14 @@ class ExampleEncoder:
                 if n is not None
             ],
             source=e.source,
-            group=self._group(e.group),
+            group=group,
             family=self._families.setdefault(e.group, len(self._families)),
         )
 
     def _group(self, group: str) -> int:
         return self._groups.setdefault(group.partition("#")[0], len(self._groups))
 
-    def _tool(self, tool: Tool, group: str) -> int | None:
+    def _tool(self, tool: Tool) -> int | None:
         content = _content(tool)
         if content not in self._tools:
             self._tools[content] = None
@@ -450,7 +460,8 @@ class ExampleEncoder:
                 return None
             self._tools[content] = len(self._prompts)
             self._prompts.append(prompt)
-            self._tool_groups.append(self._group(group))
+            self._called.append(Counter())
+            self._listed.append(Counter())
             self._keys.append(parameter_keys(prompt.names, self.tokenizer))
             self._grammars.append(grammar)
         return self._tools[content]
