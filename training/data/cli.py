@@ -61,20 +61,6 @@ def data(argv: Sequence[str]) -> int:
     preview.add_argument("--seed", type=int, default=0)
     preview.set_defaults(run=_preview)
 
-    mine = actions.add_parser("mine", help="shards once more, with the tools that a model mistakes for the right ones")
-    mine.add_argument("--shards", type=Path, default=SHARDS)
-    mine.add_argument("--out", type=Path, required=True, help="folder to write; it must not be there yet")
-    mine.add_argument(
-        "--init",
-        default=str(ARTIFACT),
-        help="whose encoder compares: an artifact folder, a checkpoint.pt or a safetensors file",
-    )
-    mine.add_argument("--per-example", type=int, default=2, help="at most so many tools for one example (default 2)")
-    mine.add_argument(
-        "--margin", type=float, default=0.95, help="a tool above this share of the right one's cosine may be right, too"
-    )
-    mine.set_defaults(run=_mine)
-
     options = parser.parse_args(argv)
     from training.data.download import CorpusError
 
@@ -161,14 +147,4 @@ def _preview(options: argparse.Namespace) -> int:
             print(conversation(example))
     count = write_preview(examples, options.out, options.count, options.seed)
     print(f"{options.out}: {count} examples")
-    return 0
-
-
-def _mine(options: argparse.Namespace) -> int:
-    from training.data.mine import mine
-
-    mined = mine(options.shards, options.out, options.init, options.per_example, options.margin)
-    for count, examples in enumerate(mined["tools"]):
-        print(f"{count} mined tools{examples:12,} examples")
-    print(f"{mined['mistaken']:.1%} of {mined['examples']:,} are nearer to a tool of another family than to their own")
     return 0
