@@ -168,9 +168,13 @@ def export(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--out", type=Path, required=True, help="artifact folder to write or replace")
     parser.add_argument("--fp32", action="store_true", help="full precision instead of int8")
+    parser.add_argument(
+        "--mean-with", type=Path, metavar="ARTIFACT", help="the mean with these weights, which the run started from"
+    )
     options = parser.parse_args(argv)
 
     from model.tokenizer import Tokenizer
+    from training.artifact import mean_with
     from training.checkpoint import load_checkpoint, load_network
     from training.data.shards import load_description
     from training.export import export as write
@@ -183,7 +187,10 @@ def export(argv: Sequence[str]) -> int:
             "data_sha256": [load_description(shards)["sha256"] for shards in options.shards],
         }
         tokenizer = Tokenizer.load(options.shards[0] / "tokenizer.json")
-        manifest = write(load_network(checkpoint), tokenizer, options.out, int8=not options.fp32, info=info)
+        network = load_network(checkpoint)
+        if options.mean_with:
+            mean_with(network, options.mean_with)
+        manifest = write(network, tokenizer, options.out, int8=not options.fp32, info=info)
         size = sum(f.stat().st_size for f in options.out.iterdir())
         print(f"{options.out}: {manifest.parameters:,} parameters, {manifest.precision}, {size / 1e6:.1f} MB")
 

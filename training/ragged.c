@@ -162,6 +162,20 @@ INLINE void gathered(float *out, const float *a, int64_t a_width, const float *b
     else gathered_of(2, out, a, a_width, b, rows, count, dp);
 }
 
+/* Room for `count` numbers, this thread's for good; null where there is no memory. Every batch asks for other sizes, which
+   the C library's allocator keeps apart in one long list. */
+static float *room_for(int64_t count) {
+    static __thread float *kept = NULL;
+    static __thread int64_t most = 0;
+    if (count > most) {
+        free(kept);
+        most = count + count / 4;
+        kept = malloc(most * sizeof(float));
+        if (!kept) most = 0;
+    }
+    return kept;
+}
+
 /* All tokens' numbers of one head as rows and, unless that is null, as columns. */
 static void take_all(float *rows, float *columns, const Matrix *m, int64_t count, int64_t width, int64_t head, int64_t d) {
     int64_t dp = whole(d, LANES);
@@ -305,14 +319,13 @@ int ragged_forward(const Matrix *q, const Matrix *k, const Matrix *v, const Matr
     float scale = 1.0f / sqrtf((float)d);
 #pragma omp parallel for num_threads(threads) reduction(| : failed)
     for (int64_t group = 0; group < groups; group++) {
-        float *memory = malloc((d * width + sources * dp + room) * sizeof(float));
+        float *memory = room_for(d * width + sources * dp + room);
         if (!memory) { failed = 1; continue; }
         Group g = {width, 0, memory, memory + d * width, 0, 0, 0};
         take_all(g.values, g.key_columns, k, sources, width, group, d);
         take_all(g.values, 0, v, sources, width, group, d);
         float *space = g.values + sources * dp;
         EACH_SPAN(forward_span(&g, s, space, q, out, totals, group, share, tokens, causal, scale, D, DP))
-        free(memory);
     }
     return failed;
 }
@@ -325,7 +338,7 @@ int ragged_backward(const Matrix *q, const Matrix *k, const Matrix *v, const Mat
 #pragma omp parallel for num_threads(threads) reduction(| : failed)
     for (int64_t group = 0; group < groups; group++) {
         int64_t rows = sources * dp;
-        float *memory = malloc((2 * d * width + 3 * rows + room) * sizeof(float));
+        float *memory = room_for(2 * d * width + 3 * rows + room);
         if (!memory) { failed = 1; continue; }
         float *columns = memory, *more = memory + 2 * d * width;
         Group g = {width, more, columns, 0, columns + d * width, more + rows, more + 2 * rows};
@@ -336,7 +349,6 @@ int ragged_backward(const Matrix *q, const Matrix *k, const Matrix *v, const Mat
         EACH_SPAN(backward_span(&g, s, space, q, out, grad, q_grad, totals, group, share, tokens, causal, scale, D, DP))
         give_rows(k_grad, g.key_grads, 0, sources, group, d, dp, 1.0f);
         give_rows(v_grad, g.value_grads, 0, sources, group, d, dp, 1.0f);
-        free(memory);
     }
     return failed;
 }

@@ -18,7 +18,7 @@ from model.errors import ArtifactError  # noqa: E402
 from model.types import GenerationRequest, ToolChoice  # noqa: E402
 from tests.artifact import CITIES, TOOLS, artifact, network, tokenizer, user  # noqa: E402
 from training import export as module  # noqa: E402
-from training.artifact import artifact_network  # noqa: E402
+from training.artifact import artifact_network, mean_with  # noqa: E402
 from training.export import export  # noqa: E402
 
 
@@ -93,3 +93,14 @@ def test_graphs_that_do_not_name_their_weights_are_refused(tmp_path: Path, monke
     export(network(), tokenizer(), tmp_path / "old", int8=False)
     with pytest.raises(ValueError, match=r"does not name all of its weights \(decoder.*export it again"):
         artifact_network(tmp_path / "old")
+
+
+def test_the_mean_lies_between() -> None:
+    net = artifact_network(artifact())
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.mul_(3.0)
+    mean_with(net, artifact())
+    for name, parameter in network().named_parameters():
+        torch.testing.assert_close(net.get_parameter(name), 2.0 * parameter, msg=name)
+    assert net.encoder.embedding.weight is net.decoder.embedding.weight
