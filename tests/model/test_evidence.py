@@ -276,7 +276,7 @@ def test_the_shipped_model_admits_what_it_made_up(shipped: BodkinEngine) -> None
 
 
 def test_there_is_evidence_for_every_call(shipped: BodkinEngine) -> None:
-    request = GenerationRequest(user("What is the weather in Paris and Rome?"), (WEATHER,))
+    request = GenerationRequest(user("How is the weather in Paris and Rome?"), (WEATHER,))
     result = shipped.generate(request)
     assert len(result.evidence) == len(result.calls) > 1
     assert {span_of(e) for call in result.evidence for e in call} >= {"Paris", "Rome"}
