@@ -191,8 +191,7 @@ def _case_by_case(tool: ScenarioTool, count: int, rng: random.Random) -> _Told |
         if any(_IN_PARTS.search(d.text) for d in drawn.values()):
             return None
         values.append(drawn)
-        text = ", ".join(said[:-1]) + (apart if said[:-1] else "") + said[-1]
-        cases.append(text)
+        cases.append(", ".join(said[:-1]) + (apart if said[:-1] else "") + said[-1])
     asked, number = f"{head[:1].upper()}{head[1:]}", _NUMBERS[count - 2]
     if rng.random() < 0.5:
         opening = rng.choice((f" for these {number}: ", f" for {number} cases: ", " for each of these: ", ": "))
