@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from model.grammar import Grammar
 from model.links import FEATURES, OVERLAPS, Links, overlaps
@@ -96,7 +98,10 @@ class Decoder:
         self._close_call()
         tools: list[Encoding | None] = [*candidates, None]
         rows = len(tools)
-        source = self._session.source(self._conversation, tools)
+        conversation = self._conversation
+        if id(conversation) in self._covered:
+            conversation = self._session.cover(conversation, np.minimum(self._covered[id(conversation)], 1.0))
+        source = self._session.source(conversation, tools)
         ids = np.full((rows, 1), SLOT, np.int64)
         ids[-1] = NONE
         vectors = np.stack([self._nothing if t is None else t.pooled for t in tools])
@@ -126,8 +131,8 @@ class Decoder:
         )
         if route.choice is None:
             return route
-        self._past = (step.keys[:, [choice]], step.values[:, [choice]])
-        self._source = _row(source, choice, len(self._conversation.ids) + len(candidates[choice].ids))
+        # Read once more with the call's first tokens, which see the conversation as it is.
+        self._pending, self._parameters = [SLOT], [NO_PARAMETER]
         self._recent = [SLOT] * MATCHES
         self._open_call(candidates[choice])
         return route
@@ -193,9 +198,6 @@ class Decoder:
     def _next(self) -> tuple[Float, Float]:
         """Feed what is pending; the distribution of the next token [V] and the copy attention [S]."""
         assert self._source is not None
-        if not self._pending:
-            # Directly behind the slot: its state is not kept, and every grammar forces the opening brace.
-            raise AssertionError("a call's arguments begin with a forced token")
         matches = match_lengths(self._source.ids[0], self._source.twins[0], self._recent)
         links = self._links[id(self._reading[-1])].features(self._parameters[-1])
         step = self._feed(np.zeros(1, np.int64), matches[None], self._used[None], self._before[None], links[None])
@@ -213,7 +215,8 @@ class Decoder:
         assert self._source is not None
         ids = np.array([self._pending], np.int64)
         _, tool = self._reading
-        vectors = np.stack([self._nothing if p == NO_PARAMETER else tool.parameters[p] for p in self._parameters])
+        inputs = zip(self._pending, self._parameters, strict=True)
+        vectors = np.stack([self._input(tool, token, parameter) for token, parameter in inputs])
         similarity = np.zeros(1, np.float32)
         step = self._session.step(
             ids,
@@ -232,12 +235,18 @@ class Decoder:
         self._pending, self._parameters = [], []
         return step
 
+    def _input(self, tool: Encoding, token: int, parameter: int) -> npt.NDArray[Any]:
+        """What the decoder reads beside a token of a call of `tool` [width]."""
+        if token == SLOT:
+            return tool.pooled
+        return self._nothing if parameter == NO_PARAMETER else tool.parameters[parameter]
+
     def _open_call(self, tool: Encoding) -> None:
         self._reading = (self._conversation, tool)
         before = [self._covered.get(id(text), np.zeros(len(text.ids), np.float32)) for text in self._reading]
         self._before = np.minimum(np.concatenate(before), np.float32(1.0))
         self._used = np.zeros(len(self._before), np.float32)
-        assert self._source is not None
+        self._source = self._session.source(self._conversation, [tool])
         self._words = WholeWords(Read(self._source.ids[0], self._source.twins[0], self._session.shapes))
         if id(tool) not in self._links:
             self._links[id(tool)] = Links(self._conversation.words, tool.words, tool.owner)
@@ -289,15 +298,3 @@ def match_lengths(source: Int, twins: Int, recent: Sequence[int]) -> Int:
 def no_links(source: Source) -> Float:
     """The links of no row."""
     return np.zeros((0, source.ids.shape[1], FEATURES), np.float32)
-
-
-def _row(source: Source, row: int, length: int) -> Source:
-    """One row of a source, without its padding."""
-    return Source(
-        np.ascontiguousarray(source.keys[:, row : row + 1, :length]),
-        np.ascontiguousarray(source.values[:, row : row + 1, :length]),
-        source.copy_keys[row : row + 1, :length],
-        source.ids[row : row + 1, :length],
-        source.twins[row : row + 1, :length],
-        source.readable[row : row + 1, :length],
-    )

@@ -12,7 +12,8 @@ from typing import Any
 from model.errors import ArtifactError
 from model.prompt import FORMAT_VERSION
 
-ARTIFACT_VERSION = 4  # 4: links and overlaps
+ARTIFACT_VERSION = 5  # 5: routing knows what calls have copied
+READ_VERSIONS = (4, ARTIFACT_VERSION)  # in one of version 4 nothing comes of it
 EMBEDDING = "embedding.bin"
 FILES = ("encoder.onnx", "decoder.onnx", EMBEDDING, "tokenizer.json")
 
@@ -101,10 +102,10 @@ def parse_manifest(folder: Path) -> Manifest:
         raise ArtifactError(f"no model artifact in {folder}: manifest.json is missing") from None
     except (ValueError, TypeError) as error:
         raise ArtifactError(f"{path} is not a manifest of this version: {error}") from error
-    if manifest.artifact_version != ARTIFACT_VERSION or manifest.prompt_format != FORMAT_VERSION:
+    if manifest.artifact_version not in READ_VERSIONS or manifest.prompt_format != FORMAT_VERSION:
         raise ArtifactError(
             f"{folder} has artifact version {manifest.artifact_version} and prompt format {manifest.prompt_format}; "
-            f"this program reads {ARTIFACT_VERSION} and {FORMAT_VERSION}"
+            f"this program reads {' or '.join(map(str, READ_VERSIONS))} and {FORMAT_VERSION}"
         )
     return manifest
 

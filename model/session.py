@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,7 @@ class Session:
         self._twins, self._words, self.shapes = tokenizer.twins, tokenizer.words, tokenizer.shapes
         self.sizes = sizes
         self._dtype = np.float16 if half else np.float32
+        self._covered = self._read_covered()
 
     def encode(self, prompts: Sequence[Prompt]) -> list[Encoding]:
         """Encode texts in one padded run. Call with texts of like length."""
@@ -159,6 +161,23 @@ class Session:
             copy_keys[row, first:end], ids[row, first:end], twins[row, first:end] = tool.copy_keys, tool.ids, tool.twins
             readable[row, first:end] = 1.0
         return Source(keys, values, copy_keys, ids, twins, readable)
+
+    def cover(self, conversation: Encoding, copied: Float) -> Encoding:
+        """The conversation as a slot reads it behind calls that copied so much of each of its tokens [T], 0..1."""
+        keys, values = (copied[:, None] * covered for covered in self._covered)
+        return replace(conversation, keys=conversation.keys + keys, values=conversation.values + values)
+
+    def _read_covered(self) -> tuple[Float, Float]:
+        """What is added to the keys and values of a token that was copied, [layers, 1, kv_width] each.
+
+        The graph that would add it to all tokens of every step does without it, and has it among its metadata.
+        """
+        c = self.sizes
+        stored = self._decoder.get_modelmeta().custom_metadata_map.get("decoder.covered")
+        both = np.zeros((c["decoder_layers"], 2, 1, c["kv_heads"] * c["width"] // c["heads"]), np.float32)
+        if stored is not None:  # artifacts of version 4 do not have it
+            both += np.array(json.loads(stored), np.float32).reshape(both.shape)
+        return both[:, 0], both[:, 1]
 
     def empty_cache(self) -> tuple[Float, Float]:
         """The decoder's self-attention cache before the first token: keys and values [layers, 1, 0, kv_width]."""

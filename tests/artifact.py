@@ -100,6 +100,7 @@ def random_network(seed: int, ending: float = 0.0) -> Network:
             # Untrained, coverage is zero: what was copied is to make a difference, more or less from token to token.
             network.decoder.copy_used.weight.normal_(std=0.3)
             network.decoder.copy_used.bias.copy_(torch.tensor([-3.0, 2.0]))
+            network.decoder.covered.normal_(std=3.0)
             network.decoder.copy_link.weight.normal_(
                 std=0.3
             )  # nor do words that it or its tool shares with the request

@@ -199,12 +199,27 @@ class Reference:
                 vectors.append(nothing if tool is None or name is None else tool.parameters.get(name, nothing))
             reads += [k] * (1 + len(tokens))
         texts = [self.conversation, *(tool for tool, _ in calls)]
-        keys = torch.cat([t.keys for t in texts if t is not None], 1)
-        values = torch.cat([t.values for t in texts if t is not None], 1)
-        owner = torch.tensor([k - 1 for k, t in enumerate(texts) if t is not None for _ in t.ids])
-        allowed = (owner[None] == -1) | (owner[None] == torch.tensor(reads)[:, None])
+        memories = [(k - 1, t.keys, t.values) for k, t in enumerate(texts) if t is not None]
+        if not isinstance(last, str):  # a slot sees what the calls before it have copied of the conversation
+            memories.append((-2, *self._covered()))
+        keys, values = (torch.cat([memory[k] for memory in memories], 1) for k in (1, 2))
+        owner = torch.tensor([k for k, text, _ in memories for _ in range(text.shape[1])])
+        conversation = torch.full((len(ids), 1), -1)
+        if not isinstance(last, str):
+            conversation[-1] = -2
+        allowed = (owner[None] == conversation) | (owner[None] == torch.tensor(reads)[:, None])
         attention = WholeAttention(config, keys, values, allowed)
         return self.network.decoder(torch.tensor(ids), torch.stack(vectors), torch.arange(len(ids)), attention)
+
+    def _covered(self) -> tuple[Tensor, Tensor]:
+        """The conversation's keys and values [layers, T, kv_width] as the next slot reads them."""
+        here = self.conversation
+        copied = torch.zeros(len(here.ids))
+        for total in self.copied(self._hidden("")) if self.calls else []:
+            copied += total[: len(copied)]
+        added = self.network.decoder.covered.unflatten(0, (len(here.keys), 2, 1, -1))
+        copied = copied.clamp(max=1.0)[:, None]
+        return here.keys + copied * added[:, 0], here.values + copied * added[:, 1]
 
     def route(self, candidates: Sequence[Text]) -> list[Tensor]:
         """The score of each candidate at the next slot, and last that of NONE."""

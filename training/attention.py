@@ -16,8 +16,9 @@ from model.tokenizer import PAD, SLOT
 from training.data.batches import NO_TOOL, Batch, Routes
 from training.data.packing import Packed
 from training.data.reads import Reads
+from training.kernel import load_kernel
 from training.network import MASKED, Attention, Network, attend, attend_part, merge_parts
-from training.ragged import Spans, load_kernel, ragged_attention
+from training.ragged import Spans, ragged_attention
 
 
 class FillAttention(Attention):
@@ -51,7 +52,10 @@ def fill_attention(network: Network, batch: Batch, cross: Tensor, reads: list[Te
 
 
 def route_attention(network: Network, batch: Batch, cross: Tensor, fill: FillAttention) -> Attention:
-    """That of the route rows: one token each, behind the calls before its slot, which `fill` has seen."""
+    """That of the route rows: one token each, behind the calls before its slot, which `fill` has seen.
+
+    cross [N + K, ..]: of the texts and, behind them, of the `Reread`.
+    """
     if _compiled(cross):
         return RaggedRoute(network, batch, cross, fill.kept)
     return PaddedRoute(network, batch.routes, cross, torch.cat(fill.kept, dim=-1))
@@ -92,7 +96,7 @@ class RaggedRoute(Attention):
         self.past = Spans(_places(row, one, batch.decoder.start[routes.row], routes.start, tokens + row, one))
         tool = torch.where(routes.tool == NO_TOOL, 0, len(batch) + routes.tool)
         length = texts.length[tool].masked_fill(routes.tool == NO_TOOL, 0)
-        conversation = texts.start[routes.row], texts.length[routes.row]
+        conversation = routes.begin, texts.length[routes.row]
         self.texts = Spans(_places(row, one, *conversation, texts.start[tool], length))
 
     def own(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -68,8 +68,9 @@ def compute_losses(network: Network, batch: Batch, spelling: Spelling, free_only
     vectors = torch.cat((tool, memory.parameters, torch.zeros_like(tool[:1])))  # the last is that of no parameter
     hidden = network.decoder(batch.decoder.ids, take(vectors, batch.vector), batch.decoder.position, attention)
     counted = batch.free if free_only else batch.target != PAD
-    fill, fill_accuracy = _fill_loss(network, batch, memory, hidden, reads, spelling, counted)
-    route, route_accuracy = _route_loss(batch, route_scores(network, batch, memory, query, tool, attention, spelling))
+    fill, fill_accuracy, copied = _fill_loss(network, batch, memory, hidden, reads, spelling, counted)
+    scores = route_scores(network, batch, memory, query, tool, attention, spelling, copied)
+    route, route_accuracy = _route_loss(batch, scores)
     contrast = _contrastive_loss(batch, query, tool)
     return Losses(fill, route, contrast, fill_accuracy, route_accuracy), query
 
@@ -108,13 +109,23 @@ def route_scores(
     tool: Tensor,
     fill: FillAttention,
     spelling: Spelling,
+    copied: Tensor,
 ) -> Tensor:
-    """The score [n] of every route row: every candidate is one decoder step, as in serving."""
+    """The score [n] of every route row: every candidate is one decoder step, as in serving.
+
+    copied [K]: how much of each `Reread` token calls have copied, 0..1.
+    """
     routes = batch.routes
     none = routes.tool == NO_TOOL
     vectors = take(tool, routes.tool.clamp(min=0)).masked_fill(none[:, None], 0.0)
     ids = torch.where(none, NONE, SLOT)
-    hidden = network.decoder(ids, vectors, routes.start, route_attention(network, batch, memory.cross, fill))
+    cross = memory.cross
+    if len(copied):
+        again = take(cross, batch.reread.token)
+        if network.config.covered:
+            again = again + copied[:, None].to(again) * network.decoder.covered.to(again)
+        cross = torch.cat((cross, again))
+    hidden = network.decoder(ids, vectors, routes.start, route_attention(network, batch, cross, fill))
     similarity = (take(query, routes.row) * vectors).sum(-1)
     late = None
     if memory.late is not None:
@@ -131,19 +142,22 @@ def _fill_loss(
     reads: list[Tensor],
     spelling: Spelling,
     counted: Tensor,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Negative log of `g0 softmax(logits)[t] + g1 Σ a[source = t] + g2 Σ a[twin(source) = t]` over the tokens that
     are `counted` [N].
 
     The copy distribution is never built over the vocabulary: only the target's share of it is needed. The accuracy
     counts a token as right when it gets more than half of the probability, which is a lower bound of the argmax being
-    right.
+    right. Returned last is how much of each `Reread` token was copied before its slot [K], 0..1.
     """
+    again = batch.reread
+    reread = torch.zeros(len(again.token), device=hidden.device)
     if not counted.any():
         zero = hidden.sum() * 0.0
-        return zero, zero.detach()
+        return zero, zero.detach(), reread
     decoder = network.decoder
     exact, twin = [], []
+    first = 0  # of the bucket's rows
     split = batch.decoder.split
     keys = take_all(memory.copy_keys, [s.index for s in batch.sources])
     links = links_of(batch, spelling) if network.config.links else repeat(None)
@@ -159,7 +173,10 @@ def _fill_loss(
         scores = decoder.copy_scores(states, copy_keys, matches, bias(readable))
         if linked is not None:
             scores = scores + decoder.link(states, linked)
-        used, before = coverage(scores.detach(), (same | same_twin) & free[:, :, None], call_start)
+        used, before, total = coverage(scores.detach(), (same | same_twin) & free[:, :, None], call_start)
+        mine = (again.order >= first) & (again.order < first + len(total))
+        reread[mine] = total[again.order[mine] - first, again.before[mine] - 1, again.place[mine]].clamp(max=1.0)
+        first += len(total)
         copied = (scores + decoder.coverage(states, used, before)).softmax(-1)
         exact.append((copied * same).sum(-1)[chosen])
         twin.append((copied * same_twin).sum(-1)[chosen])
@@ -174,7 +191,7 @@ def _fill_loss(
     accuracy = (probability > 0.5).float().mean()
     shares = zip(batch.decoder.rows(batch.row_weight), batch.decoder.shapes, strict=True)
     weight = batch.decoder.join(w[:, None].expand(shape) for w, shape in shares)[counted]
-    return _weighted_mean(-(probability + 1e-9).log(), weight), accuracy
+    return _weighted_mean(-(probability + 1e-9).log(), weight), accuracy, reread
 
 
 def links_of(batch: Batch, spelling: Spelling) -> Iterator[Tensor]:
@@ -240,18 +257,20 @@ def token_texts(texts: Packed) -> Tensor:
     return texts.join(k[:, None].expand(shape) for k, shape in zip(numbers, texts.shapes, strict=True))
 
 
-def coverage(scores: Tensor, same: Tensor, call_start: Tensor) -> tuple[Tensor, Tensor]:
-    """How much of each source token has been copied before each decoder token: in its own call, and in earlier calls.
+def coverage(scores: Tensor, same: Tensor, call_start: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """How much of each source token has been copied before each decoder token, in its own call and in earlier ones, and
+    by all calls up to and with what is written behind it.
 
     scores [B, L, S]: copy scores; same [B, L, S]: whether the source token is what is written next, and by choice;
     call_start [B, L]: the place of the call's slot. Each written token is laid to the source tokens that it equals, in
-    proportion to their copy attention. Returns two tensors [B, L, S] in 0..1.
+    proportion to their copy attention. Returns tensors [B, L, S]: two in 0..1, and the last not bounded by 1.
     """
     weight = scores.softmax(-1) * same
     share = weight / weight.sum(-1, keepdim=True).clamp(min=1e-9)
-    total = F.pad(share.cumsum(1), (0, 0, 1, 0))[:, :-1]  # before token l: what 0..l-1 chose
+    behind = share.cumsum(1)
+    total = F.pad(behind, (0, 0, 1, 0))[:, :-1]  # before token l: what 0..l-1 chose
     before = total.gather(1, call_start[:, :, None].expand(total.shape))
-    return (total - before).clamp(0.0, 1.0), before.clamp(max=1.0)
+    return (total - before).clamp(0.0, 1.0), before.clamp(max=1.0), behind
 
 
 def _contrastive_loss(batch: Batch, query: Tensor, tool: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from model.links import FEATURES, OVERLAPS
 from model.tokenizer import PAD, SLOT, SPECIAL_TOKENS, Tokenizer
 from training.config import ModelConfig
+from training.rowwise import Stream, gelu, norm_after, norm_beside
 
 MASKED = -1e4  # added to forbidden attention scores; finite in bf16, so that a fully masked row stays a number
 
@@ -150,10 +151,11 @@ class EncoderLayer(nn.Module):
         self.down = nn.Linear(config.feed_forward, config.width)
         self.norm = nn.LayerNorm(config.width, eps=1e-12)
 
-    def forward(self, x: Tensor, attention: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
-        """x [.., width]; `attention` maps queries, keys and values to the same shape: it alone knows what a row is."""
-        x = self.attention_norm(x + self.attention_out(attention(*self.qkv(x).chunk(3, dim=-1))))
-        return self.norm(x + self.down(F.gelu(self.up(x))))
+    def forward(self, stream: Stream, attention: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Stream:
+        """`attention` maps queries, keys and values to the same shape: it alone knows what a row is."""
+        x, read = stream
+        x, read = norm_after(x, self.attention_out(attention(*self.qkv(read).chunk(3, dim=-1))), self.attention_norm)
+        return norm_after(x, self.down(gelu(self.up(read))), self.norm)
 
 
 class Encoder(nn.Module):
@@ -172,10 +174,10 @@ class Encoder(nn.Module):
 
     def states(self, ids: Tensor, positions: Tensor, attention: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
         """ids, positions [..] -> states [.., width]; see `EncoderLayer.forward`."""
-        x = self.norm(self.embedding(ids) + F.embedding(positions, self.positions.weight))
+        stream = norm_after(self.embedding(ids), F.embedding(positions, self.positions.weight), self.norm)
         for layer in self.layers:
-            x = layer(x, attention)
-        return x
+            stream = layer(stream, attention)
+        return stream.x
 
     def forward(self, ids: Tensor, pool: Tensor) -> Encoded:
         """ids [B, T], padded with PAD; pool [B, K, T] is 1.0 in the K ranges over which vectors are taken, else 0.0."""
@@ -215,14 +217,16 @@ class DecoderLayer(nn.Module):
         self.up = nn.Linear(config.width, config.feed_forward)
         self.down = nn.Linear(config.feed_forward, config.width)
 
-    def forward(self, x: Tensor, positions: Tensor, layer: int, attention: Attention) -> Tensor:
-        """x [.., width], positions [..] -> [.., width]."""
-        qkv = self.qkv(self.self_norm(x))
-        q, k, v = qkv.split((x.shape[-1], self.kv_width, self.kv_width), dim=-1)
+    def forward(
+        self, stream: Stream, positions: Tensor, layer: int, attention: Attention, next_norm: nn.LayerNorm
+    ) -> Stream:
+        """A stream that reads `self_norm` of x, positions [..] -> one that reads `next_norm` of x: the next layer's."""
+        x, read = stream
+        q, k, v = self.qkv(read).split((x.shape[-1], self.kv_width, self.kv_width), dim=-1)
         q, k = rotate(q, positions, self.head_width), rotate(k, positions, self.head_width)
-        x = x + self.self_out(attention.own(layer, q, k, v))
-        x = x + self.cross_out(attention.read(layer, self.cross_q(self.cross_norm(x))))
-        return x + self.down(F.gelu(self.up(self.norm(x))))
+        x, read = norm_beside(x, self.self_out(attention.own(layer, q, k, v)), self.cross_norm)
+        x, read = norm_beside(x, self.cross_out(attention.read(layer, self.cross_q(read))), self.norm)
+        return norm_beside(x, self.down(gelu(self.up(read))), next_norm)
 
 
 class Decoder(nn.Module):
@@ -256,6 +260,9 @@ class Decoder(nn.Module):
         self.copy_match = nn.Parameter(torch.tensor([1.0, 2.0, 2.0]))
         self.copy_used = nn.Linear(config.width, 2)
         self.copy_link = nn.Linear(config.width, FEATURES)
+        # Added to the keys and values of all layers, side by side as `Encoder.cross` makes them, of a conversation's
+        # token that calls have copied, where a slot behind them reads it.
+        self.covered = nn.Parameter(torch.zeros(2 * config.decoder_layers * config.kv_width))
 
     def forward(self, ids: Tensor, vectors: Tensor, positions: Tensor, attention: Attention) -> Tensor:
         """ids, positions [..]; vectors [.., width]: of the tool where ids is SLOT, elsewhere of the parameter that the
@@ -264,10 +271,11 @@ class Decoder(nn.Module):
         if self.config.parameters:
             tokens = tokens + self.parameter(vectors)
         x = torch.where((ids == SLOT)[..., None], self.slot(vectors).float(), tokens)
+        norms: list[Any] = [*(layer.self_norm for layer in self.layers), self.norm]
+        stream = Stream(x, norms[0](x))
         for i, layer in enumerate(self.layers):
-            x = layer(x, positions, i, attention)
-        hidden: Tensor = self.norm(x)
-        return hidden
+            stream = layer(stream, positions, i, attention, norms[i + 1])
+        return stream.read
 
     def route_scores(self, hidden: Tensor, similarity: Tensor, overlap: Tensor, late: Tensor | None = None) -> Tensor:
         """hidden [..., width]; cosine similarity [...], overlap [..., OVERLAPS] of `model.links` and, in a network that

@@ -5,55 +5,17 @@
    everything is then a product of it with keys or values, four rows by two vectors at a time, in float32.
    Heads are padded to whole vectors (`dp` of `d` numbers). */
 
-#include <math.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "kernel.h"
 
-#define LANES 16
 #define COLUMNS (2 * LANES) /* keys that are scored at once; reading beyond a span's end is made harmless */
 #define ROWS 4
-#define INLINE static inline __attribute__((always_inline))
-
-typedef float vec __attribute__((vector_size(4 * LANES)));
-typedef float loose __attribute__((vector_size(4 * LANES), aligned(4)));
-typedef int32_t ints __attribute__((vector_size(4 * LANES)));
-
-/* A matrix of tokens in the caller's memory: bf16 or float32, rows `stride` numbers apart. */
-typedef struct {
-    void *data;
-    int64_t stride;
-    int64_t bf16;
-} Matrix;
 
 /* Queries `query`..+`queries` read the keys `first`..+`firsts` and then `second`..+`seconds`. */
 typedef struct {
     int64_t query, queries, first, firsts, second, seconds;
 } Span;
 
-INLINE vec load(const float *p) { return *(const loose *)p; }
-INLINE void store(float *p, vec x) { *(loose *)p = x; }
-INLINE vec all(float x) { return x - (vec){}; }
-INLINE vec choose(ints which, vec yes, vec no) { return (vec)((which & (ints)yes) | (~which & (ints)no)); }
 INLINE int64_t whole(int64_t n, int64_t of) { return (n + of - 1) / of * of; }
-
-/* exp for x <= 0; 2^n times a polynomial of the rest, to some 1e-7. What would be of no account is zero: numbers below the
-   normal range are slow. */
-INLINE vec exponential(vec x) {
-    ints some = x > all(-60.0f);
-    x = choose(some, x, all(-60.0f));
-    vec scaled = x * all(1.44269504f) - all(0.5f);
-    ints n = __builtin_convertvector(scaled, ints); /* towards zero: the nearest, of negative numbers */
-    vec rest = x - __builtin_convertvector(n, vec) * all(0.693359375f) + __builtin_convertvector(n, vec) * all(2.12194440e-4f);
-    vec p = all(1.9875691500e-4f);
-    p = p * rest + all(1.3981999507e-3f);
-    p = p * rest + all(8.3334519073e-3f);
-    p = p * rest + all(4.1665795894e-2f);
-    p = p * rest + all(1.6666665459e-1f);
-    p = p * rest + all(5.0000001201e-1f);
-    p = p * rest * rest + rest + all(1.0f);
-    return (vec)(some & ((ints)p + (n << 23)));
-}
 
 /* The d numbers of head `head` of `count` tokens from `begin` on as rows of dp. */
 INLINE void take_rows(float *to, const Matrix *m, int64_t begin, int64_t count, int64_t head, int64_t d, int64_t dp, float scale) {

@@ -8,23 +8,12 @@ with the machine's C compiler; without one, `load_kernel` says so with None, and
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
-import platform
-import shutil
-import subprocess
-import sys
-import tempfile
-from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-SOURCE = Path(__file__).with_name("ragged.c")
-FLAGS = ("-O3", "-march=native", "-shared", "-fPIC", "-lm")
-COMPILERS = ("cc", "gcc", "clang")
+from training.kernel import load_kernel, matrix_of
 
 
 class Spans(NamedTuple):
@@ -37,10 +26,6 @@ class Spans(NamedTuple):
 
     places: Tensor
     causal: bool = False
-
-
-class _Matrix(ctypes.Structure):
-    _fields_ = (("data", ctypes.c_void_p), ("stride", ctypes.c_int64), ("bf16", ctypes.c_int64))
 
 
 def ragged_attention(q: Tensor, k: Tensor, v: Tensor, spans: Spans, head_width: int) -> Tensor:
@@ -88,60 +73,11 @@ def _run(
     groups = k.shape[1] // head_width
     sizes = (len(q), len(k), groups, q.shape[1] // k.shape[1], head_width, int(spans.causal), torch.get_num_threads())
     failed = getattr(kernel, name)(
-        *(ctypes.byref(_matrix(x)) for x in inputs),
+        *(ctypes.byref(matrix_of(x)) for x in inputs),
         ctypes.c_void_p(totals.data_ptr()),
-        *(ctypes.byref(_matrix(x)) for x in outputs),
+        *(ctypes.byref(matrix_of(x)) for x in outputs),
         ctypes.c_void_p(spans.places.data_ptr()),
         *map(ctypes.c_int64, (len(spans.places), *sizes)),
     )
     if failed:
         raise MemoryError("no memory for the keys and values of a batch")
-
-
-def _matrix(x: Tensor) -> _Matrix:
-    if x.dtype not in (torch.float32, torch.bfloat16):
-        raise ValueError(f"ragged attention of {x.dtype}: only float32 and bfloat16 are known")
-    return _Matrix(x.data_ptr(), x.stride(0), int(x.dtype == torch.bfloat16))
-
-
-@cache
-def load_kernel() -> ctypes.CDLL | None:
-    """The compiled kernel; None, having said why, where it cannot be had. `BODKIN_KERNEL=0` does without it."""
-    if os.environ.get("BODKIN_KERNEL") == "0":
-        return None
-    compiler = next(filter(None, map(shutil.which, (os.environ.get("CC", ""), *COMPILERS))), None)
-    if compiler is None:
-        print("no C compiler: attention is put together from tensor operators, and training is slower", file=sys.stderr)
-        return None
-    # The compiler makes use of what this very processor can do; another one may share the folder.
-    key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), compiler.encode(), _processor()])).hexdigest()[:16]
-    cached = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bodkin" / f"ragged-{key}.so"
-    try:
-        if not cached.exists():
-            _compile(compiler, cached)
-        return ctypes.CDLL(str(cached))
-    except (OSError, subprocess.CalledProcessError) as error:
-        why = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else error
-        print(f"attention's kernel could not be compiled, so training is slower: {why}", file=sys.stderr)
-        return None
-
-
-def _compile(compiler: str, to: Path) -> None:
-    """Compile to a file of its own, then rename: two processes may do so at the same time."""
-    to.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=to.parent) as folder:
-        made = Path(folder) / to.name
-        command = [compiler, str(SOURCE), "-o", str(made), *FLAGS]
-        # Without OpenMP, which not every compiler has at hand, one thread does it.
-        if subprocess.run([*command, "-fopenmp"], capture_output=True).returncode:
-            subprocess.run(command, check=True, capture_output=True, text=True)
-        made.replace(to)
-
-
-def _processor() -> bytes:
-    """What tells processors apart whose instructions may differ."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor().encode()
-    return next((line for line in lines if line.startswith(("flags", "Features"))), "").encode()

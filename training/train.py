@@ -26,7 +26,7 @@ from training.data.loader import Draw, ahead, in_turn
 from training.data.shards import ExampleTable, ToolTable, load_description, load_examples, load_tools
 from training.distributed import World, join_world
 from training.loss import Losses, anchor_loss, compute_losses
-from training.memory import keep_freed_memory
+from training.memory import faster_allocator, keep_freed_memory, return_freed_memory
 from training.network import Encoder, Network, Spelling
 from training.optimizer import Optimizers, make_optimizer, set_learning_rate
 from training.plot import plot_history
@@ -110,6 +110,8 @@ def _train(
     if world.leads:
         run.mkdir(parents=True, exist_ok=True)
         print(f"{world.size} x {world.device.type}, matrix products at {meter.peak / 1e12:.2f} TFLOP/s each")
+        if world.device.type == "cpu" and (variables := faster_allocator()):
+            print(f"a long run is faster with {variables} in the environment")
 
     # This process's micro-batches: of the run's one sequence, every `world.size`-th.
     first = progress.step * config.accumulate + world.rank
@@ -166,6 +168,7 @@ def _train(
             progress.end = world.agree(progress.end)
             done = done_share(progress, config)
             recent = []
+            return_freed_memory()
             meter.restart()
     if progress.best:
         network.load_state_dict(progress.best)

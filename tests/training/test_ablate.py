@@ -37,6 +37,7 @@ PARTS = {
     "links": "copy_link.weight",
     "overlap": "route_overlap.weight",
     "parameters": "parameter.weight",
+    "covered": "covered",
     "rerank": "route.weight",
 }
 EXAMPLES, TOOLS = corpus.encode(corpus.examples(14, seed=3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -29,6 +30,7 @@ from training.attention import take  # noqa: E402
 from training.data import batches  # noqa: E402
 from training.data.batches import CONVERSATION, NO_TOOL, Batch, build_batch  # noqa: E402
 from training.data.example import Call  # noqa: E402
+from training.kernel import load_kernel  # noqa: E402
 from training.loss import (  # noqa: E402
     CONTRASTIVE_TEMPERATURE,
     Losses,
@@ -38,7 +40,6 @@ from training.loss import (  # noqa: E402
     route_scores,
 )
 from training.network import Spelling  # noqa: E402
-from training.ragged import load_kernel  # noqa: E402
 
 ROWS = 22
 WEATHER, FORECAST = corpus.GROUPS["weather"]
@@ -72,6 +73,7 @@ class Recorded:
     scores: list[float]
     used: list[Tensor]
     before: list[Tensor]
+    behind: list[Tensor]
 
 
 @pytest.fixture(scope="module", params=["compiled", "operators"])
@@ -79,14 +81,14 @@ def computed(batch: Batch, request: pytest.FixtureRequest) -> Recorded:
     if request.param == "compiled" and load_kernel() is None:
         pytest.skip("no C compiler")
     scores: list[float] = []
-    covered: list[tuple[Tensor, Tensor]] = []
+    covered: list[tuple[Tensor, ...]] = []
 
     def record_scores(*arguments: Any) -> Tensor:
         result = route_scores(*arguments)
         scores.extend(result.tolist())
         return result
 
-    def record_coverage(*arguments: Any) -> tuple[Tensor, Tensor]:
+    def record_coverage(*arguments: Any) -> tuple[Tensor, ...]:
         covered.append(coverage(*arguments))
         return covered[-1]
 
@@ -95,6 +97,7 @@ def computed(batch: Batch, request: pytest.FixtureRequest) -> Recorded:
         patch.setattr("training.loss.coverage", record_coverage)
         if request.param == "operators":
             patch.setattr("training.attention.load_kernel", lambda: None)
+            patch.setattr("training.rowwise.load_kernel", lambda: None)
         losses, _ = compute_losses(network(), batch, SPELLING)
     return Recorded(losses, scores, *map(list, zip(*covered, strict=True)))
 
@@ -414,7 +417,7 @@ def test_coverage_by_hand() -> None:
     """Two calls of one row over a source `Paris . Paris`: the first writes Paris and again Paris, the other the dot."""
     scores = torch.tensor([[[3.0, 1.0, 1.0]] * 5]).log()  # of copying: 0.6, 0.2, 0.2
     same = torch.tensor([[[1, 0, 1], [1, 0, 1], [0, 0, 0], [0, 1, 0], [1, 1, 1]]], dtype=torch.bool)
-    used, before = coverage(scores, same, torch.tensor([[0, 0, 0, 3, 3]]))
+    used, before, behind = coverage(scores, same, torch.tensor([[0, 0, 0, 3, 3]]))
     nothing = [0.0, 0.0, 0.0]
     once, twice = (
         [0.75, 0.0, 0.25],
@@ -422,11 +425,12 @@ def test_coverage_by_hand() -> None:
     )  # Paris is twice as often copied as there is, and no more than once
     torch.testing.assert_close(used, torch.tensor([[nothing, once, twice, nothing, [0.0, 1.0, 0.0]]]))
     torch.testing.assert_close(before, torch.tensor([[nothing, nothing, nothing, twice, twice]]))
+    torch.testing.assert_close(behind[:, 2:4], torch.tensor([[[1.5, 0.0, 0.5], [1.5, 1.0, 0.5]]]))
 
 
 def test_what_no_attention_reaches_is_not_covered() -> None:
     scores = torch.tensor([[[0.0, -1e4]] * 2])
-    used, _ = coverage(scores, torch.tensor([[[False, True]] * 2]), torch.zeros(1, 2, dtype=torch.long))
+    used, *_ = coverage(scores, torch.tensor([[[False, True]] * 2]), torch.zeros(1, 2, dtype=torch.long))
     assert not used.any()
 
 
@@ -445,9 +449,11 @@ def test_every_parameter_learns(batch: Batch) -> None:
 def test_forced_tokens_carry_no_loss(batch: Batch) -> None:
     """Marking every free position of some rows as forced leaves the others' mean; with none left the loss is zero."""
     second = torch.arange(len(batch.free)) % 2 == 0
+    still = copy.deepcopy(network())
+    torch.nn.init.zeros_(still.decoder.covered)  # else routing would know what is copied, which only choices are
     with torch.no_grad():
         frees = (batch.free, batch.free & second, batch.free & False)
-        whole, even, none = (compute_losses(network(), replace(batch, free=f), SPELLING)[0] for f in frees)
+        whole, even, none = (compute_losses(still, replace(batch, free=f), SPELLING)[0] for f in frees)
     assert float(even.fill) != pytest.approx(float(whole.fill))
     assert float(even.route) == float(whole.route)
     assert float(none.fill) == 0.0 == float(none.fill_accuracy)

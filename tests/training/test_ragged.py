@@ -18,9 +18,10 @@ from hypothesis import strategies as st  # noqa: E402
 
 from tests.training.test_loss import SPELLING, network  # noqa: E402
 from tests.training.test_loss import make_batch as some_batch  # noqa: E402
+from training.kernel import SOURCES, load_kernel  # noqa: E402
 from training.loss import compute_losses  # noqa: E402
 from training.network import attend  # noqa: E402
-from training.ragged import SOURCE, Spans, load_kernel, ragged_attention  # noqa: E402
+from training.ragged import Spans, ragged_attention  # noqa: E402
 
 needs_kernel = pytest.mark.skipif(load_kernel() is None, reason="no C compiler")
 HEADS = {"like ours": (32, 12, 4), "the encoder's": (32, 3, 3), "of half a vector": (8, 4, 2), "odd": (20, 2, 1)}
@@ -144,6 +145,7 @@ def test_a_batch_has_the_same_losses_and_gradients_either_way(monkeypatch: pytes
             (torch.stack(losses), {n: p.grad.clone() for n, p in net.named_parameters() if p.grad is not None})
         )
         monkeypatch.setattr("training.attention.load_kernel", lambda: None)
+        monkeypatch.setattr("training.rowwise.load_kernel", lambda: None)
     (ours, our_gradients), (theirs, their_gradients) = found
     torch.testing.assert_close(ours, theirs)
     assert our_gradients.keys() == their_gradients.keys()
@@ -186,9 +188,9 @@ def test_it_can_be_done_without(fresh: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @needs_kernel
 def test_processes_that_compile_at_the_same_time(tmp_path: Path) -> None:
-    code = "from training.ragged import load_kernel; assert load_kernel() is not None"
+    code = "from training.kernel import load_kernel; assert load_kernel() is not None"
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
     command = [sys.executable, "-c", code]
-    both = [subprocess.Popen(command, env=environment, cwd=SOURCE.parent.parent) for _ in "ab"]
+    both = [subprocess.Popen(command, env=environment, cwd=SOURCES[0].parent.parent) for _ in "ab"]
     assert [process.wait(120) for process in both] == [0, 0]
     assert [path.suffix for path in (tmp_path / "bodkin").iterdir()] == [".so"]

@@ -51,16 +51,32 @@ class Routes:
     """n route rows: a candidate of a slot each.
 
     `row`, `tool` [n]: the conversation, and the tool among the M (NO_TOOL for NONE); `start` [n] how many decoder
-    tokens are before the slot. What they read: `conversation` and `declared`, the tool's text, among the texts' tokens,
-    and `past`, the tokens before the slot, among the decoder's.
+    tokens are before the slot; `begin` [n] where the conversation's tokens begin, among the texts' or, behind those,
+    among the `Reread`. What they read: `conversation` and `declared`, the tool's text, among these tokens, and `past`,
+    the tokens before the slot, among the decoder's.
     """
 
     row: Tensor
     tool: Tensor
     start: Tensor
+    begin: Tensor
     conversation: Reads
     declared: Reads
     past: Reads
+
+
+@dataclass(frozen=True)
+class Reread:
+    """The conversations as slots behind a call read them, K tokens: each such slot's, one behind the other.
+
+    `token` [K] among the texts' tokens, `place` [K] in the conversation; `order` [K] the conversation's place in
+    `Batch.decoder.order`; `before` [K] how many decoder tokens are before the slot.
+    """
+
+    token: Tensor
+    place: Tensor
+    order: Tensor
+    before: Tensor
 
 
 @dataclass(frozen=True)
@@ -73,11 +89,11 @@ class Batch:
     `decoder`: the rows' tokens; for each of them [N] `target`, the token that follows, `free`, whether that one is a
     choice, `owner`, which of the row's called tools is being filled, `call_start`, where in the row its slot is, and
     `vector`, the input beside the token: at a slot the tool among the M, else M + the number of the parameter that the
-    token belongs to, or M + P for none. `sources`: one a decoder bucket. `routes`: buckets of route rows; `route_index`
-    [R, C+1] says where each slot's candidates are among all of them in that order (NO_TOOL pads), NONE last;
-    `route_target` [R] which of them is right. `positive` [B]: the first called tool among the M, or NO_TOOL;
-    `tool_group` [M], `row_group` [B] families. `anchor_ids`, `anchor_pool` [ANCHORS, T]: the first conversations,
-    padded. `row_weight` [B]: how much each row counts in the losses.
+    token belongs to, or M + P for none. `sources`: one a decoder bucket. `reread`: by route rows. `routes`: buckets of
+    route rows; `route_index` [R, C+1] says where each slot's candidates are among all of them in that order (NO_TOOL
+    pads), NONE last; `route_target` [R] which of them is right. `positive` [B]: the first called tool among the M, or
+    NO_TOOL; `tool_group` [M], `row_group` [B] families. `anchor_ids`, `anchor_pool` [ANCHORS, T]: the first
+    conversations, padded. `row_weight` [B]: how much each row counts in the losses.
     """
 
     texts: Packed
@@ -92,6 +108,7 @@ class Batch:
     call_start: Tensor
     vector: Tensor
     sources: tuple[Sources, ...]
+    reread: Reread
     routes: Routes
     route_index: Tensor
     route_target: Tensor
@@ -226,7 +243,7 @@ def build_batch(
     return Batch(
         texts,
         torch.from_numpy(pool),
-        **_decoder_side(layouts, spans, [tools.parameters[t].reshape(-1, 2) for t in table]),
+        **_decoder_side(layouts, spans, len(texts.ids), [tools.parameters[t].reshape(-1, 2) for t in table]),
         positive=torch.tensor(positives),
         tool_group=tool_group,
         row_group=row_group,
@@ -312,10 +329,13 @@ class _Layout:
         self.slots.append((len(self.ids), rivals, len(rivals)))
 
 
-def _decoder_side(layouts: Sequence[_Layout], spans: Sequence[Ints], ranges: Sequence[Ints]) -> dict[str, Any]:
+def _decoder_side(
+    layouts: Sequence[_Layout], spans: Sequence[Ints], tokens: int, ranges: Sequence[Ints]
+) -> dict[str, Any]:
     """The fields of a batch about decoder tokens.
 
-    `spans` [B + M] are the flat places of each text's tokens, `ranges` [M] where in a tool's text its parameters are.
+    `spans` [B + M] are the flat places of each text's tokens among all `tokens`, `ranges` [M] where in a tool's text
+    its parameters are.
     """
     rows = len(layouts)
     places: list[Ints] = []  # of each parameter's tokens
@@ -352,17 +372,25 @@ def _decoder_side(layouts: Sequence[_Layout], spans: Sequence[Ints], ranges: Seq
         owners = [np.repeat(np.arange(CONVERSATION, len(r) - 1), [len(s) for s in r]) for r in read]
         sources.append(Sources(_block([np.concatenate(r) for r in read], 0), _block(owners, NOBODY)))
 
-    route: list[tuple[int, int, int]] = []  # (row, tool, start)
+    place_of = decoder.order.argsort().tolist()
+    reread: list[Ints] = []  # each slot's [length, 4]
+    route: list[tuple[int, int, int, int]] = []  # (row, tool, start, begin)
     index, target = [], []
     most = max(len(candidates) for x in layouts for _, candidates, _ in x.slots)
     for b, x in enumerate(layouts):
         for before, candidates, right in x.slots:
-            begin = len(route)
-            route += [(b, tool, before) for tool in (*candidates, NO_TOOL)]
+            first, begin = len(route), int(spans[b][0])
+            if before:
+                begin = tokens + sum(map(len, reread))
+                length = len(spans[b])
+                columns = spans[b], np.arange(length), np.full(length, place_of[b]), np.full(length, before)
+                reread.append(np.stack(columns, axis=1))
+            route += [(b, tool, before, begin) for tool in (*candidates, NO_TOOL)]
             gap = [NO_TOOL] * (most - len(candidates))
-            index.append([*range(begin, len(route) - 1), *gap, len(route) - 1])
+            index.append([*range(first, len(route) - 1), *gap, len(route) - 1])
             target.append(most if right == len(candidates) else right)
-    route += [(0, NO_TOOL, 0)] * (pad_to(ROWS, len(route)) - len(route))  # of no slot
+    route += [(0, NO_TOOL, 0, int(spans[0][0]))] * (pad_to(ROWS, len(route)) - len(route))  # of no slot
+    again = np.concatenate([*reread, np.zeros((0, 4), np.int64)]).T.copy()
     return {
         "parameters": len(places),
         "parameter_token": torch.from_numpy(np.concatenate([*places, np.zeros(0, np.int64)])),
@@ -370,6 +398,7 @@ def _decoder_side(layouts: Sequence[_Layout], spans: Sequence[Ints], ranges: Seq
         "decoder": decoder,
         **{name: torch.from_numpy(array) for name, array in arrays.items()},
         "sources": tuple(sources),
+        "reread": Reread(*map(torch.from_numpy, again)),
         "routes": _routes(np.array(route, np.int64), spans, rows, start),
         "route_index": torch.tensor(index),
         "route_target": torch.tensor(target),
@@ -377,15 +406,17 @@ def _decoder_side(layouts: Sequence[_Layout], spans: Sequence[Ints], ranges: Seq
 
 
 def _routes(route: Ints, spans: Sequence[Ints], rows: int, start: Ints) -> Routes:
-    """Route rows [n, 3] of (row, tool, tokens before); `start` is where each row's decoder tokens begin."""
-    row, tool, before = route.T.copy()
+    """Route rows [n, 4] of (row, tool, tokens before, where its conversation begins); `start` is where each row's
+    decoder tokens begin."""
+    row, tool, before, begin = route.T.copy()
     begins, lengths = np.array([s[0] for s in spans]), np.array([len(s) for s in spans])
     text = np.where(tool == NO_TOOL, 0, rows + tool)
     return Routes(
         row=torch.from_numpy(row),
         tool=torch.from_numpy(tool),
         start=torch.from_numpy(before),
-        conversation=group_reads(begins[row], lengths[row]),
+        begin=torch.from_numpy(begin),
+        conversation=group_reads(begin, lengths[row]),
         declared=group_reads(begins[text], np.where(tool == NO_TOOL, 0, lengths[text])),
         past=group_reads(start[row], before),
     )

@@ -63,7 +63,7 @@ class PrepareConfig:
     trivia: int = 3_000
     max_query_tokens: int = 160
     max_tool_tokens: int = 160
-    max_argument_tokens: int = 112  # of all calls together
+    max_argument_tokens: int = 160  # of all calls together
     seed: int = 0
 
 

@@ -1,0 +1,124 @@
+"""What stands between the matrix products of a layer: a residual's sum with its LayerNorm, and GELU.
+
+On a CPU each is one pass of a compiled kernel (`rowwise.c`) where operators make up to six: sums, norms, and the
+roundings to bf16 that matrix products want. Both ways give the same. Also what is exported or compiled takes operators.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from training.kernel import load_kernel, matrix_of
+
+LANES = 16  # of rowwise.c: rows are multiples of it
+BLOCK = 64  # likewise: rows of which it gives weights' gradients
+
+
+class Stream(NamedTuple):
+    """What runs through the layers, [.., width]: `x`, to which each of them adds, and what the next matrix product
+    reads: x itself or its norm, in the type of such products."""
+
+    x: Tensor
+    read: Tensor
+
+
+def gelu(x: Tensor) -> Tensor:
+    """x Phi(x), x [.., width]."""
+    if not _compiled(x) or x.dtype != torch.bfloat16:
+        return F.gelu(x)
+    out: Tensor = _Gelu.apply(x)
+    return out
+
+
+def norm_after(x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Stream:
+    """norm(x + y), x and y [.., width]: what a post-norm layer goes on with and reads."""
+    if not _compiled(x):
+        normed = norm(x + y)
+        return Stream(normed, normed)
+    _, normed, read = _SumNorm.apply(x, y, norm.weight, norm.bias, norm.eps, True)
+    return Stream(normed, read)
+
+
+def norm_beside(x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Stream:
+    """x + y, x and y [.., width], and its norm: what a pre-norm layer goes on with, and what it reads."""
+    if not _compiled(x):
+        total = x + y
+        return Stream(total, norm(total))
+    total, _, read = _SumNorm.apply(x, y, norm.weight, norm.bias, norm.eps, False)
+    return Stream(total, read)
+
+
+def _compiled(x: Tensor) -> bool:
+    rows = x.device.type == "cpu" and x.ndim == 2 and x.shape[-1] % LANES == 0
+    return rows and torch.is_grad_enabled() and not torch.compiler.is_compiling() and load_kernel() is not None
+
+
+class _Gelu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        x = x.contiguous()
+        ctx.save_for_backward(x)
+        out = torch.empty_like(x)
+        _call("gelu_forward", x.view(-1), out.view(-1), x.numel())
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        made = torch.empty_like(x)
+        _call("gelu_backward", x.view(-1), grads[0].reshape(-1), made.view(-1), x.numel())
+        return made
+
+
+class _SumNorm(torch.autograd.Function):
+    """x + y, its norm in float32 where `kept`, and its norm in the type of matrix products."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, eps: float, kept: bool
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        ctx.set_materialize_grads(False)
+        total = x.new_empty(x.shape, dtype=torch.float32)
+        read = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+        normed, again = torch.empty_like(total) if kept else None, torch.empty_like(total, dtype=read)
+        centre, scale = total.new_empty(2, len(x))
+        _call("norm_forward", x, y, weight, bias, total, normed, again, centre, scale, *x.shape, eps)
+        ctx.save_for_backward(total, weight, centre, scale)
+        ctx.types = x.dtype, y.dtype
+        return total, normed, again
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        total, weight, centre, scale = ctx.saved_tensors
+        rows, width = total.shape
+        of_x = torch.empty_like(total)
+        of_y = None if ctx.types[1] == torch.float32 else torch.empty_like(total, dtype=ctx.types[1])
+        blocks = -(-rows // BLOCK)
+        of_weight, of_bias = total.new_empty(2, blocks * width)  # of each block
+        grads = tuple(None if g is None else g.contiguous() for g in grads)
+        _call("norm_backward", total, weight, centre, scale, *grads, of_x, of_y, of_weight, of_bias, rows, width)
+        of_y = of_x if of_y is None else of_y
+        of_weight, of_bias = (x.view(blocks, width).sum(0) for x in (of_weight, of_bias))
+        return of_x.to(ctx.types[0]), of_y, of_weight, of_bias, None, None
+
+
+def _call(name: str, *arguments: Tensor | int | float | None) -> None:
+    """Call the kernel: with tensors of two dimensions, and None, as matrices, of one as their numbers, the rest as is."""
+    kernel = load_kernel()
+    assert kernel is not None
+    passed: list[Any] = []
+    for x in arguments:
+        if isinstance(x, Tensor):
+            x = x if x.stride(-1) == 1 else x.contiguous()
+        if x is None or (isinstance(x, Tensor) and x.ndim == 2):
+            passed.append(ctypes.byref(matrix_of(x)))
+        elif isinstance(x, Tensor):
+            passed.append(ctypes.c_void_p(x.data_ptr()))
+        else:
+            passed.append(ctypes.c_int64(x) if isinstance(x, int) else ctypes.c_float(x))
+    getattr(kernel, name)(*passed, ctypes.c_int64(torch.get_num_threads()))
