@@ -27,7 +27,7 @@ class FillAttention(Attention):
     Keeps the self-attention keys and values of all layers, packed, for the route rows behind them.
     """
 
-    kept: list[Tensor]  # of each layer [N, 2 * kv_width]
+    kept: list[tuple[Tensor, Tensor]]  # of each layer [N, kv_width]
 
 
 def text_attention(texts: Packed, head_width: int) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
@@ -58,7 +58,7 @@ def route_attention(network: Network, batch: Batch, cross: Tensor, fill: FillAtt
     """
     if _compiled(cross):
         return RaggedRoute(network, batch, cross, fill.kept)
-    return PaddedRoute(network, batch.routes, cross, torch.cat(fill.kept, dim=-1))
+    return PaddedRoute(network, batch.routes, cross, torch.cat([x for pair in fill.kept for x in pair], dim=-1))
 
 
 def _compiled(x: Tensor) -> bool:
@@ -68,7 +68,7 @@ def _compiled(x: Tensor) -> bool:
 class RaggedFill(FillAttention):
     def __init__(self, network: Network, batch: Batch, cross: Tensor) -> None:
         config = network.config
-        self.head_width, self.kv_width = config.head_width, config.kv_width
+        self.head_width = config.head_width
         self.cross = cross.split(config.kv_width, dim=-1)  # keys and values of each layer in turn
         decoder = batch.decoder
         self.rows = Spans(_places(decoder.start, decoder.length, decoder.start, decoder.length), causal=True)
@@ -76,7 +76,7 @@ class RaggedFill(FillAttention):
         self.kept = []
 
     def own(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        self.kept.append(torch.cat((k, v), dim=-1))
+        self.kept.append((k, v))
         return ragged_attention(q, k, v, self.rows, self.head_width)
 
     def read(self, layer: int, q: Tensor) -> Tensor:
@@ -84,9 +84,9 @@ class RaggedFill(FillAttention):
 
 
 class RaggedRoute(Attention):
-    def __init__(self, network: Network, batch: Batch, cross: Tensor, kept: list[Tensor]) -> None:
+    def __init__(self, network: Network, batch: Batch, cross: Tensor, kept: list[tuple[Tensor, Tensor]]) -> None:
         config = network.config
-        self.head_width, self.kv_width = config.head_width, config.kv_width
+        self.head_width = config.head_width
         self.cross = cross.split(config.kv_width, dim=-1)
         self.kept = kept
         routes, texts, tokens = batch.routes, batch.texts, len(batch.decoder.ids)
@@ -100,7 +100,7 @@ class RaggedRoute(Attention):
         self.texts = Spans(_places(row, one, *conversation, texts.start[tool], length))
 
     def own(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        keys, values = self.kept[layer].split(self.kv_width, dim=-1)
+        keys, values = self.kept[layer]
         return ragged_attention(q, torch.cat((keys, k)), torch.cat((values, v)), self.past, self.head_width)
 
     def read(self, layer: int, q: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ class PaddedFill(FillAttention):
         self.kept = []
 
     def own(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        self.kept.append(torch.cat((k, v), dim=-1))
+        self.kept.append((k, v))
         out = []
         split = self.decoder.split
         for part in zip(split(q), split(k), split(v), strict=True):

@@ -108,7 +108,7 @@ class _SumNorm(torch.autograd.Function):
 
 
 def _call(name: str, *arguments: Tensor | int | float | None) -> None:
-    """Call the kernel: with tensors of two dimensions, and None, as matrices, of one as their numbers, the rest as is."""
+    """Call the kernel with tensors of two dimensions, and None, as matrices, of one as numbers, and the rest as is."""
     kernel = load_kernel()
     assert kernel is not None
     passed: list[Any] = []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -76,6 +79,38 @@ def test_an_int8_artifact_read_and_exported_again_is_the_same(tmp_path: Path) ->
         first, second = (engine.generate(request) for engine in engines)
         assert first.calls == second.calls
         assert first.usage.completion_tokens > 0
+
+
+def without_covered(folder: Path) -> None:
+    """Turn an artifact into one of version 4, in place."""
+    model = onnx.load(folder / "decoder.onnx", load_external_data=False)
+    kept = [p for p in model.metadata_props if p.key != "decoder.covered"]
+    assert len(kept) == len(model.metadata_props) - 1
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    (folder / "decoder.onnx").write_bytes(model.SerializeToString())
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["artifact_version"] = 4
+    manifest["files"]["decoder.onnx"] = hashlib.sha256((folder / "decoder.onnx").read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_in_an_artifact_of_version_4_nothing_comes_of_what_was_copied(tmp_path: Path) -> None:
+    old, still = tmp_path / "old", copy.deepcopy(network())
+    shutil.copytree(artifact(), old)
+    without_covered(old)
+    torch.nn.init.zeros_(still.decoder.covered)
+    for name, parameter in artifact_network(old).named_parameters():
+        assert torch.equal(parameter, still.get_parameter(name)), name
+    export(still, tokenizer(), tmp_path / "still", int8=False)
+    engines = [load_engine(folder, threads=1) for folder in (old, tmp_path / "still")]
+    several = 0
+    for city in CITIES:
+        request = GenerationRequest(user(f"weather in {city} and in Paris"), TOOLS, max_tokens=150)
+        first, second = (engine.generate(request) for engine in engines)
+        assert first.calls == second.calls
+        several += len(first.calls) > 1
+    assert several
 
 
 def test_a_folder_without_an_artifact_is_refused(tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def test_a_route_row_reads_its_tool_and_the_calls_before_it() -> None:
     batch = batch_of(list(range(28)))
     said = decoded(batch)
     routes = batch.routes
-    conversations = read_by(routes.conversation, batch.texts.ids)
+    conversations = read_by(routes.conversation, torch.cat((batch.texts.ids, batch.texts.ids[batch.reread.token])))
     declared = read_by(routes.declared, batch.texts.ids)
     past = read_by(routes.past, batch.decoder.ids)
     for k, (row, chosen, start) in enumerate(
@@ -236,6 +236,35 @@ def read_by(reads: Reads, tokens: torch.Tensor) -> list[list[int]]:
         assert place == len(texts) or queries[place] == query
         found.append([] if place == len(texts) else texts[place])
     return found
+
+
+def test_slots_behind_a_call_read_conversations_of_their_own() -> None:
+    """The same tokens as the others', told apart by the row and by how much was written before the slot."""
+    batch = batch_of(list(range(28)))
+    again, texts, tokens = batch.reread, batch.texts, len(batch.texts.ids)
+    slots = sorted({(int(b), int(r), int(s)) for b, r, s in zip(*route_slots(batch), strict=True)})
+    assert [begin for begin, _, before in slots if not before] == sorted(
+        int(texts.start[row]) for _, row, before in slots if not before
+    )
+    later = [slot for slot in slots if slot[2]]
+    assert len(later) > 20
+    at = 0
+    for begin, row, before in later:
+        length = int(texts.length[row])
+        assert begin == tokens + at
+        mine = slice(at, at + length)
+        assert again.token[mine].tolist() == [int(texts.start[row]) + k for k in range(length)]
+        assert again.place[mine].tolist() == list(range(length))
+        assert {int(batch.decoder.order[k]) for k in again.order[mine]} == {row}
+        assert set(again.before[mine].tolist()) == {before}
+        at += length
+    assert at == len(again.token)
+
+
+def route_slots(batch: Batch) -> tuple[torch.Tensor, ...]:
+    """Of each slot's NONE: where it reads its conversation, whose that is, and how many tokens are before it."""
+    routes, last = batch.routes, batch.route_index[:, -1]
+    return routes.begin[last], routes.row[last], routes.start[last]
 
 
 def test_forced_tokens_are_no_targets() -> None:

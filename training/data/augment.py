@@ -145,22 +145,42 @@ class Variant:
         return ToolCall(new.name, dumps(new.arguments))
 
 
+@dataclass(frozen=True)
+class _Rules:
+    """How all tools of a variant are declared anew: in which style of names, with what of their descriptions, and whether
+    names get synonyms, properties another order, enums and defaults are told in prose, percentages are shares of one."""
+
+    style: Style
+    synonyms: bool
+    tool_text: Callable[[str], str]
+    text: Callable[[str], str]
+    shuffle: bool
+    prose: bool
+    shares: bool
+
+    @classmethod
+    def draw(cls, rng: random.Random) -> _Rules:
+        return cls(
+            style=rng.choice(STYLES),
+            synonyms=rng.random() < 0.5,
+            tool_text=_text_rule(rng, keep=0.7),
+            text=_text_rule(rng, keep=0.6),
+            shuffle=rng.random() < 0.4,
+            prose=rng.random() < 0.3,
+            shares=rng.random() < SHARES,
+        )
+
+
 def make_variant(tools: Sequence[Tool], number: int, domain: str, rng: random.Random) -> Variant:
     """Number 0 is the family as it was written."""
     if number == 0:
         return Variant(0, {t.name: _Renamed(t, _unchanged(t.parameters)) for t in tools})
-    style = rng.choice(STYLES)
-    synonyms = rng.random() < 0.5
-    tool_text = _text_rule(rng, keep=0.7)
-    parameter_text = _text_rule(rng, keep=0.6)
-    shuffle = rng.random() < 0.4
-    prose = rng.random() < 0.3
-    shares = rng.random() < SHARES
+    rules = _Rules.draw(rng)
     renamed = {}
     for tool in tools:
-        schema, names = _declare(tool.parameters, style, synonyms, parameter_text, shuffle, prose, shares, rng)
-        name = _tool_name(tool.name, style, domain)
-        renamed[tool.name] = _Renamed(Tool(name, tool_text(tool.description), schema), names)
+        schema, names = _declare(tool.parameters, rules, rng)
+        name = _tool_name(tool.name, rules.style, domain)
+        renamed[tool.name] = _Renamed(Tool(name, rules.tool_text(tool.description), schema), names)
     # Two tools may not end up with one name.
     if len({r.tool.name for r in renamed.values()}) < len(renamed):
         return make_variant(tools, 0, domain, rng)
@@ -191,48 +211,39 @@ def _tool_name(name: str, style: Style, domain: str) -> str:
     return made[:64]
 
 
-def _declare(
-    schema: Mapping[str, Any],
-    style: Style,
-    synonyms: bool,
-    text: Callable[[str], str],
-    shuffle: bool,
-    prose: bool,
-    shares: bool,
-    rng: random.Random,
-) -> tuple[dict[str, Any], dict[str, _Name]]:
+def _declare(schema: Mapping[str, Any], rules: _Rules, rng: random.Random) -> tuple[dict[str, Any], dict[str, _Name]]:
     """(an object schema declared anew, its properties' new names)."""
     properties: dict[str, Any] = {}
     names: dict[str, _Name] = {}
     items = list(schema["properties"].items())
-    if shuffle:
+    if rules.shuffle:
         rng.shuffle(items)
-    taken = {form for name in schema["properties"] for form in (name, _styled(name, style))}
+    taken = {form for name in schema["properties"] for form in (name, _styled(name, rules.style))}
     for name, declared in items:
-        new = _parameter_name(name, style, synonyms, taken, rng)
+        new = _parameter_name(name, rules, taken, rng)
         taken.add(new)
         made: dict[str, Any] = dict(declared)
         inner: dict[str, _Name] = {}
         if declared.get("properties"):
-            made, inner = _declare(declared, style, synonyms, text, shuffle, prose, shares, rng)
+            made, inner = _declare(declared, rules, rng)
         elif (declared.get("items") or {}).get("properties"):
-            made["items"], inner = _declare(declared["items"], style, synonyms, text, shuffle, prose, shares, rng)
-        description, share = text(declared.get("description", "")), False
+            made["items"], inner = _declare(declared["items"], rules, rng)
+        description, share = rules.text(declared.get("description", "")), False
         if _is_percentage(declared):
-            bare = _styled("_".join(w for w in words(new) if not _PERCENT.fullmatch(w)) or new, style)
-            if shares and (bare == new or bare not in taken):
+            bare = _styled("_".join(w for w in words(new) if not _PERCENT.fullmatch(w)) or new, rules.style)
+            if rules.shares and (bare == new or bare not in taken):
                 new, description = bare, _without_percent(description, rng)
                 taken.add(new)
             # A whole number is one of percent, whatever is said of it.
             told = _PERCENT.search(f"{' '.join(words(new))} {description}")
-            share = not told and (shares or declared["type"] == "number")
+            share = not told and (rules.shares or declared["type"] == "number")
         if share:
             made = _as_share(made)
         if description:
             made["description"] = description
         else:
             made.pop("description", None)
-        properties[new] = _in_prose(made, rng) if prose else made
+        properties[new] = _in_prose(made, rng) if rules.prose else made
         names[name] = _Name(new, inner, share)
     kept = {key: value for key, value in schema.items() if key not in ("properties", "required")}
     required = [names[r].new for r in schema.get("required", ())]
@@ -288,11 +299,11 @@ def _equals(digits: str, value: Any) -> bool:
     return isinstance(value, int | float) and float(digits.replace(",", "")) == value
 
 
-def _parameter_name(name: str, style: Style, synonyms: bool, taken: set[str], rng: random.Random) -> str:
+def _parameter_name(name: str, rules: _Rules, taken: set[str], rng: random.Random) -> str:
     made = name
-    if synonyms and (others := SYNONYMS.get("_".join(words(name)))) and rng.random() < 0.7:
+    if rules.synonyms and (others := SYNONYMS.get("_".join(words(name)))) and rng.random() < 0.7:
         made = rng.choice(others)
-    made, own = _styled(made, style), _styled(name, style)
+    made, own = _styled(made, rules.style), _styled(name, rules.style)
     return made if made == own or made not in taken else own
 
 

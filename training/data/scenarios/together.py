@@ -199,14 +199,13 @@ def _case_by_case(tool: ScenarioTool, count: int, rng: random.Random) -> _Told |
         told = [f"{k}) {case}" if numbered else case for k, case in enumerate(cases, 1)]
         return f"{asked}{opening}{'; '.join(told[:-1])}{rng.choice(('; ', '; and '))}{told[-1]}.", values
     has = " has " if form.startswith("a ") else rng.choice((": ", " has ", " with "))
-    told = [f"he {ordinal}{has}{case}" for ordinal, case in zip(_ORDINALS, cases, strict=False)]
+    told = [f"the {ordinal}{has}{case}" for ordinal, case in zip(_ORDINALS, cases, strict=False)]
     start = rng.choice((f"I have {number} cases. ", f"{number.capitalize()} cases. ", ""))
     each = rng.choice(("for each of them", "in each case", "for each", "for both" if count == 2 else "for all of them"))
-    told[0] = f"T{told[0]}"
-    return (
-        f"{start}{rng.choice(('. T', ', t', '; t')).join(told)}. {asked} {each}{'?' if _ASKS.match(head) else '.'}",
-        values,
-    )
+    link = rng.choice((". ", ", ", "; "))
+    sentences = len(told) if link == ". " else 1
+    told[:sentences] = [f"T{case[1:]}" for case in told[:sentences]]
+    return f"{start}{link.join(told)}. {asked} {each}{'?' if _ASKS.match(head) else '.'}", values
 
 
 def _parameters(tool: ScenarioTool) -> set[str]:
