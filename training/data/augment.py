@@ -147,8 +147,8 @@ class Variant:
 
 @dataclass(frozen=True)
 class _Rules:
-    """How all tools of a variant are declared anew: in which style of names, with what of their descriptions, and whether
-    names get synonyms, properties another order, enums and defaults are told in prose, percentages are shares of one."""
+    """How all tools of a variant are declared anew: in which style of names, with what of their descriptions; whether
+    names get synonyms, properties another order, enums and defaults are told in prose, percentages are shares."""
 
     style: Style
     synonyms: bool
