@@ -89,7 +89,7 @@ class Decoder:
         self.written = 0
 
     def route(self, candidates: Sequence[Encoding], allow_none: bool) -> Route:
-        """Choose among `candidates` and NONE; afterwards the sequence stands behind the chosen slot.
+        """Choose among `candidates` and NONE; what is written next is a call of the chosen one.
 
         `allow_none` masks the softmax, as `tool_choice` demands. The probability is the one before masking, so that a
         forced answer does not look certain.
@@ -100,7 +100,7 @@ class Decoder:
         rows = len(tools)
         conversation = self._conversation
         if id(conversation) in self._covered:
-            conversation = self._session.cover(conversation, np.minimum(self._covered[id(conversation)], 1.0))
+            conversation = self._session.mark_copied(conversation, np.minimum(self._covered[id(conversation)], 1.0))
         source = self._session.source(conversation, tools)
         ids = np.full((rows, 1), SLOT, np.int64)
         ids[-1] = NONE

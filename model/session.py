@@ -162,7 +162,7 @@ class Session:
             readable[row, first:end] = 1.0
         return Source(keys, values, copy_keys, ids, twins, readable)
 
-    def cover(self, conversation: Encoding, copied: Float) -> Encoding:
+    def mark_copied(self, conversation: Encoding, copied: Float) -> Encoding:
         """The conversation as a slot reads it behind calls that copied so much of each of its tokens [T], 0..1."""
         keys, values = (copied[:, None] * covered for covered in self._covered)
         return replace(conversation, keys=conversation.keys + keys, values=conversation.values + values)

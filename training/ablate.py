@@ -49,7 +49,11 @@ VARIANTS = (
     Variant("pooled-routing", "routed by pooled vectors alone, blind to earlier calls", model={"rerank": False}),
     Variant("no-copy", "no copy head", model={"copy": False}),
     Variant("no-induction", "no bonus for continuing a copied span", model={"induction": False}),
-    Variant("no-covered", "slots do not see what calls before them have copied", model={"covered": False}),
+    Variant(
+        "no-routed-coverage",
+        "slots do not see what calls before them have copied",
+        model={"routed_coverage": False},
+    ),
     Variant("no-coverage", "no account of what was copied before", model={"coverage": False}),
     Variant("no-links", "no bonus for words that parameter and conversation share", model={"links": False}),
     Variant("no-overlap", "words that tool and conversation share left out of routing", model={"overlap": False}),

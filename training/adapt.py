@@ -27,7 +27,7 @@ from training.config import TrainConfig
 from training.data.packing import Packed, pack
 from training.data.shards import load_description, load_examples, load_tools
 from training.distributed import join_world
-from training.memory import keep_freed_memory
+from training.memory import keep_freed_memory, return_freed_memory
 from training.network import Encoder, Network
 from training.optimizer import make_optimizer, set_learning_rate
 from training.warm_start import original_encoder, word_pieces
@@ -35,6 +35,7 @@ from training.warm_start import original_encoder, word_pieces
 LONGEST = 256  # tokens of a text; what is behind them is cut off, for both
 MEASURED = 256  # texts
 WARMUP = 0.1  # of the steps
+RETURN_EVERY = 20  # steps: freed memory, to the system
 # What opens the prompts: alike after the warm start, they take turns, and so stay alike.
 ROLES = (TOOL, SYSTEM, USER, ASSISTANT, RESULT)
 
@@ -140,6 +141,8 @@ def adapt(
             optimizer.step()
             bar.update()
             bar.set_postfix_str(f"loss {loss.item():.4f}")
+            if step % RETURN_EVERY == 0:
+                return_freed_memory()
     optimizer.zero_grad()
     return before, measure(network.encoder, teacher, tokenizer, pieces, measured)
 

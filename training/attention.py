@@ -54,7 +54,7 @@ def fill_attention(network: Network, batch: Batch, cross: Tensor, reads: list[Te
 def route_attention(network: Network, batch: Batch, cross: Tensor, fill: FillAttention) -> Attention:
     """That of the route rows: one token each, behind the calls before its slot, which `fill` has seen.
 
-    cross [N + K, ..]: of the texts and, behind them, of the `Reread`.
+    cross [N + J, ..]: of the texts and, behind them, of the `Reread`.
     """
     if _compiled(cross):
         return RaggedRoute(network, batch, cross, fill.kept)

@@ -102,7 +102,7 @@ def ablate(argv: Sequence[str]) -> int:
 
     if options.pop("list"):
         for variant in VARIANTS:
-            print(f"{variant.name:18}{variant.differs}")
+            print(f"{variant.name:20}{variant.differs}")
         return 0
     names, shards, out, init, size = (options.pop(name) for name in ("variants", "shards", "out", "init", "size"))
     tenth = max(1, options["steps"] // 10)

@@ -26,7 +26,7 @@ class ModelConfig:
     links: bool = True  # the bonus of source tokens near words that the parameter and the conversation share
     overlap: bool = True  # the part of words that tool and conversation share in the route score
     parameters: bool = True  # the vector of the parameter being written, in the decoder's input
-    covered: bool = True  # what calls have copied, in what slots behind them read
+    routed_coverage: bool = True  # what calls have copied, in what slots behind them read
     rerank: bool = True  # the decoder's part in the route score; without it pooled vectors decide alone
     # A part that serving does not have; its parameters are there only where it is.
     late: bool = False  # how well the tokens of conversation and tool match one by one, in the route score
@@ -34,7 +34,7 @@ class ModelConfig:
     @property
     def not_served(self) -> tuple[str, ...]:
         """In what this network differs from one that can be served; empty for that one."""
-        parts = ("copy", "induction", "coverage", "links", "overlap", "parameters", "covered", "rerank")
+        parts = ("copy", "induction", "coverage", "links", "overlap", "parameters", "routed_coverage", "rerank")
         return tuple(f"without {name}" for name in parts if not getattr(self, name)) + ("with late",) * self.late
 
     @property

@@ -283,7 +283,7 @@ def _name_weights(model: onnx.ModelProto, network: Network, part: str) -> None:
     """Give weights that the tracer named by number their parameter's name, for `training.artifact` to read them back.
 
     In place, for the parameters whose names begin with `part`. A linear layer's weight is there transposed. What was
-    folded into a constant goes into the graph's metadata.
+    folded into a constant goes into the graph's metadata, and so does what no graph has (`Session.mark_copied`).
     """
     parameters = dict(network.named_parameters())
     floats = {i.name: i for i in model.graph.initializer if i.data_type == TensorProto.FLOAT}

@@ -32,7 +32,7 @@ class Matrix(ctypes.Structure):
 
 
 def matrix_of(x: Tensor | None) -> Matrix:
-    """x [rows, columns], whose rows lie without gaps; None is a matrix without data. ValueError for other types."""
+    """x [rows, columns], each row without gaps; None is a matrix without data. ValueError for other types."""
     if x is None:
         return Matrix(None, 0, 0)
     if x.dtype not in (torch.float32, torch.bfloat16):
@@ -51,7 +51,7 @@ def load_kernel() -> ctypes.CDLL | None:
         return None
     # The compiler makes use of what this very processor can do; another one may share the folder.
     key = hashlib.sha256(
-        b"\0".join([*(f.read_bytes() for f in (HEADER, *SOURCES)), compiler.encode(), _processor()])
+        b"\0".join([*(f.read_bytes() for f in (HEADER, *SOURCES)), " ".join((compiler, *FLAGS)).encode(), _processor()])
     ).hexdigest()[:16]
     cached = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bodkin" / f"kernel-{key}.so"
     try:

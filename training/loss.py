@@ -68,8 +68,8 @@ def compute_losses(network: Network, batch: Batch, spelling: Spelling, free_only
     vectors = torch.cat((tool, memory.parameters, torch.zeros_like(tool[:1])))  # the last is that of no parameter
     hidden = network.decoder(batch.decoder.ids, take(vectors, batch.vector), batch.decoder.position, attention)
     counted = batch.free if free_only else batch.target != PAD
-    fill, fill_accuracy, copied = _fill_loss(network, batch, memory, hidden, reads, spelling, counted)
-    scores = route_scores(network, batch, memory, query, tool, attention, spelling, copied)
+    fill, fill_accuracy, marks = _fill_loss(network, batch, memory, hidden, reads, spelling, counted)
+    scores = route_scores(network, batch, memory, query, tool, attention, spelling, marks)
     route, route_accuracy = _route_loss(batch, scores)
     contrast = _contrastive_loss(batch, query, tool)
     return Losses(fill, route, contrast, fill_accuracy, route_accuracy), query
@@ -109,22 +109,22 @@ def route_scores(
     tool: Tensor,
     fill: FillAttention,
     spelling: Spelling,
-    copied: Tensor,
+    marks: Tensor,
 ) -> Tensor:
     """The score [n] of every route row: every candidate is one decoder step, as in serving.
 
-    copied [K]: how much of each `Reread` token calls have copied, 0..1.
+    marks [J]: how much of each `Reread` token calls have copied, 0..1.
     """
     routes = batch.routes
     none = routes.tool == NO_TOOL
     vectors = take(tool, routes.tool.clamp(min=0)).masked_fill(none[:, None], 0.0)
     ids = torch.where(none, NONE, SLOT)
     cross = memory.cross
-    if len(copied):
-        again = take(cross, batch.reread.token)
-        if network.config.covered:
-            again = again + copied[:, None].to(again) * network.decoder.covered.to(again)
-        cross = torch.cat((cross, again))
+    if len(marks):
+        reread = take(cross, batch.reread.token)
+        if network.config.routed_coverage and network.config.copy:  # else nothing was copied
+            reread = reread + marks[:, None].to(reread) * network.decoder.covered.to(reread)
+        cross = torch.cat((cross, reread))
     hidden = network.decoder(ids, vectors, routes.start, route_attention(network, batch, cross, fill))
     similarity = (take(query, routes.row) * vectors).sum(-1)
     late = None
@@ -148,13 +148,13 @@ def _fill_loss(
 
     The copy distribution is never built over the vocabulary: only the target's share of it is needed. The accuracy
     counts a token as right when it gets more than half of the probability, which is a lower bound of the argmax being
-    right. Returned last is how much of each `Reread` token was copied before its slot [K], 0..1.
+    right. Returned last is how much of each `Reread` token was copied before its slot [J], 0..1.
     """
-    again = batch.reread
-    reread = torch.zeros(len(again.token), device=hidden.device)
+    reread = batch.reread
+    marks = torch.zeros(len(reread.token), device=hidden.device)
     if not counted.any():
         zero = hidden.sum() * 0.0
-        return zero, zero.detach(), reread
+        return zero, zero.detach(), marks
     decoder = network.decoder
     exact, twin = [], []
     first = 0  # of the bucket's rows
@@ -173,25 +173,25 @@ def _fill_loss(
         scores = decoder.copy_scores(states, copy_keys, matches, bias(readable))
         if linked is not None:
             scores = scores + decoder.link(states, linked)
-        used, before, total = coverage(scores.detach(), (same | same_twin) & free[:, :, None], call_start)
-        mine = (again.order >= first) & (again.order < first + len(total))
-        reread[mine] = total[again.order[mine] - first, again.before[mine] - 1, again.place[mine]].clamp(max=1.0)
-        first += len(total)
+        used, before, behind = coverage(scores.detach(), (same | same_twin) & free[:, :, None], call_start)
+        mine = (reread.order >= first) & (reread.order < first + len(behind))
+        marks[mine] = behind[reread.order[mine] - first, reread.before[mine] - 1, reread.place[mine]].clamp(max=1.0)
+        first += len(behind)
         copied = (scores + decoder.coverage(states, used, before)).softmax(-1)
         exact.append((copied * same).sum(-1)[chosen])
         twin.append((copied * same_twin).sum(-1)[chosen])
     states = hidden[counted]  # [F, width]
     gates = decoder.gates(states)
     # Cross-entropy without its mean: the one operator that makes a single pass of this, the widest tensor of a step.
-    behind = pad_to(ROWS, len(states)) - len(states)
-    logits = decoder.vocab_logits(F.pad(states, (0, 0, 0, behind)))
-    targets = F.pad(batch.target[counted], (0, behind))
+    padding = pad_to(ROWS, len(states)) - len(states)
+    logits = decoder.vocab_logits(F.pad(states, (0, 0, 0, padding)))
+    targets = F.pad(batch.target[counted], (0, padding))
     vocab = (-F.cross_entropy(logits, targets, reduction="none")).exp()[: len(states)]
     probability = gates[:, 0] * vocab + gates[:, 1] * torch.cat(exact) + gates[:, 2] * torch.cat(twin)
     accuracy = (probability > 0.5).float().mean()
     shares = zip(batch.decoder.rows(batch.row_weight), batch.decoder.shapes, strict=True)
     weight = batch.decoder.join(w[:, None].expand(shape) for w, shape in shares)[counted]
-    return _weighted_mean(-(probability + 1e-9).log(), weight), accuracy, reread
+    return _weighted_mean(-(probability + 1e-9).log(), weight), accuracy, marks
 
 
 def links_of(batch: Batch, spelling: Spelling) -> Iterator[Tensor]:

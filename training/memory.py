@@ -32,18 +32,18 @@ def return_freed_memory() -> None:
     Told to keep all that is freed it has 12 GB after 100 steps of 128 examples, of which 2 are in use; told to return
     what has lain for seconds, it returns and gets a third of a step's memory in every step.
     """
-    mallctl = getattr(ctypes.CDLL(None), "mallctl", None)
+    mallctl = getattr(ctypes.CDLL(None), "mallctl", None) if sys.platform.startswith("linux") else None
     if mallctl is not None:
         mallctl(b"arena.%d.purge" % ALL_ARENAS, None, None, None, ctypes.c_size_t(0))
 
 
 def faster_allocator() -> str | None:
-    """Variables of the environment with which a long run would be faster; None with them, or where they are no help.
+    """Variables of the environment with which a long run would be faster; None under jemalloc, or where there is none.
 
     glibc keeps the free chunks of large tensors in one list by size, and batches differ in size: after some hundred
     steps it walks that list for a seventh of the time. jemalloc, which many systems have packaged, does not.
     """
-    library = find_library("jemalloc")
+    library = find_library("jemalloc") if sys.platform.startswith("linux") else None
     if library is None or hasattr(ctypes.CDLL(None), "mallctl"):
         return None
     return f"LD_PRELOAD={library} MALLOC_CONF=oversize_threshold:0,dirty_decay_ms:-1,muzzy_decay_ms:-1"

@@ -1,5 +1,5 @@
 /* Attention over spans of a flat row of tokens, forward and backward: what training on a CPU spends its time on when it
-   is put together from tensor operators. See training/ragged.py, which compiles and calls this.
+   is put together from tensor operators. See training/ragged.py.
 
    Of a group of heads that share keys and values, a span's queries (of all these heads) are the rows of one small matrix:
    everything is then a product of it with keys or values, four rows by two vectors at a time, in float32.

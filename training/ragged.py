@@ -1,8 +1,7 @@
 """Attention over spans of a flat row of tokens, in a compiled kernel: for training on a CPU.
 
 Put together from tensor operators, the attention of many short texts is half of a training step there: padding, masks,
-copies, and hundreds of small products. `ragged.c` does it in one call a layer. It is compiled when it is first needed,
-with the machine's C compiler; without one, `load_kernel` says so with None, and training takes the operators.
+copies, and hundreds of small products. `ragged.c` does it in one call a layer.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 #include "kernel.h"
 
 /* 16 numbers of a row from `at` on. */
-INLINE vec read(const Matrix *m, int64_t at) { return m->bf16 ? load_bf16((const uint16_t *)m->data + at) : load((const float *)m->data + at); }
-INLINE void write(const Matrix *m, int64_t at, vec x) {
+INLINE vec read_vec(const Matrix *m, int64_t at) { return m->bf16 ? load_bf16((const uint16_t *)m->data + at) : load((const float *)m->data + at); }
+INLINE void write_vec(const Matrix *m, int64_t at, vec x) {
     if (m->bf16) store_bf16((uint16_t *)m->data + at, x);
     else store((float *)m->data + at, x);
 }
@@ -48,8 +48,6 @@ void gelu_backward(const uint16_t *x, const uint16_t *grad, uint16_t *made, int6
     for (int64_t at = 0; at < count; at += LANES) store_bf16(made + at, load_bf16(grad + at) * gelu_slope(load_bf16(x + at)));
 }
 
-#define BLOCK 64 /* rows that one thread does: weights' gradients are summed by blocks, in the same order by any threads */
-
 /* sum = x + y in float32, and its LayerNorm in one or two copies, of which either may be null (no data), [rows, width];
    width a multiple of LANES. scale [rows] is 1 / standard deviation, centre [rows] the mean. */
 void norm_forward(const Matrix *x, const Matrix *y, const float *weight, const float *bias, const Matrix *sum, const Matrix *normed, const Matrix *again, float *centre, float *scale, int64_t rows, int64_t width, float epsilon, int64_t threads) {
@@ -58,7 +56,7 @@ void norm_forward(const Matrix *x, const Matrix *y, const float *weight, const f
         vec total = {}, squares = {};
         float *at = (float *)sum->data + r * sum->stride;
         for (int64_t c = 0; c < width; c += LANES) {
-            vec s = read(x, r * x->stride + c) + read(y, r * y->stride + c);
+            vec s = read_vec(x, r * x->stride + c) + read_vec(y, r * y->stride + c);
             store(at + c, s);
             total += s;
         }
@@ -71,28 +69,28 @@ void norm_forward(const Matrix *x, const Matrix *y, const float *weight, const f
         centre[r] = mean, scale[r] = inverse;
         for (int64_t c = 0; c < width; c += LANES) {
             vec n = (load(at + c) - all(mean)) * all(inverse) * load(weight + c) + load(bias + c);
-            if (normed->data) write(normed, r * normed->stride + c, n);
-            if (again->data) write(again, r * again->stride + c, n);
+            if (normed->data) write_vec(normed, r * normed->stride + c, n);
+            if (again->data) write_vec(again, r * again->stride + c, n);
         }
     }
 }
 
 /* Gradients x_grad and y_grad, both the same, from those of sum and of both copies of normed (each null if there is none);
-   and by blocks of BLOCK rows what adds up to those of weight and bias, [blocks, width] each. */
-void norm_backward(const Matrix *sum, const float *weight, const float *centre, const float *scale, const Matrix *of_sum, const Matrix *of_normed, const Matrix *of_again, const Matrix *x_grad, const Matrix *y_grad, float *weight_grad, float *bias_grad, int64_t rows, int64_t width, int64_t threads) {
+   and by blocks of `size` rows what adds up to those of weight and bias, [blocks, width] each. */
+void norm_backward(const Matrix *sum, const float *weight, const float *centre, const float *scale, const Matrix *of_sum, const Matrix *of_normed, const Matrix *of_again, const Matrix *x_grad, const Matrix *y_grad, float *weight_grad, float *bias_grad, int64_t rows, int64_t width, int64_t size, int64_t threads) {
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t block = 0; block < (rows + BLOCK - 1) / BLOCK; block++) {
+    for (int64_t block = 0; block < (rows + size - 1) / size; block++) {
         float *to_weight = weight_grad + block * width, *to_bias = bias_grad + block * width;
         memset(to_weight, 0, width * sizeof(float));
         memset(to_bias, 0, width * sizeof(float));
-        for (int64_t r = block * BLOCK; r < rows && r < (block + 1) * BLOCK; r++) {
+        for (int64_t r = block * size; r < rows && r < (block + 1) * size; r++) {
             const float *at = (const float *)sum->data + r * sum->stride;
             float *slopes = (float *)x_grad->data + r * x_grad->stride;
             vec total = {}, along = {};
             for (int64_t c = 0; c < width; c += LANES) {
                 vec g = {}, n = (load(at + c) - all(centre[r])) * all(scale[r]);
-                if (of_normed->data) g += read(of_normed, r * of_normed->stride + c);
-                if (of_again->data) g += read(of_again, r * of_again->stride + c);
+                if (of_normed->data) g += read_vec(of_normed, r * of_normed->stride + c);
+                if (of_again->data) g += read_vec(of_again, r * of_again->stride + c);
                 store(to_weight + c, load(to_weight + c) + g * n);
                 store(to_bias + c, load(to_bias + c) + g);
                 g *= load(weight + c);
@@ -103,9 +101,9 @@ void norm_backward(const Matrix *sum, const float *weight, const float *centre, 
             for (int64_t c = 0; c < width; c += LANES) {
                 vec n = (load(at + c) - all(centre[r])) * all(scale[r]);
                 vec g = (load(slopes + c) - mean - n * slope) * all(scale[r]);
-                if (of_sum->data) g += read(of_sum, r * of_sum->stride + c);
+                if (of_sum->data) g += read_vec(of_sum, r * of_sum->stride + c);
                 store(slopes + c, g);
-                if (y_grad->data) write(y_grad, r * y_grad->stride + c, g);
+                if (y_grad->data) write_vec(y_grad, r * y_grad->stride + c, g);
             }
         }
     }

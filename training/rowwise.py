@@ -1,7 +1,8 @@
 """What stands between the matrix products of a layer: a residual's sum with its LayerNorm, and GELU.
 
 On a CPU each is one pass of a compiled kernel (`rowwise.c`) where operators make up to six: sums, norms, and the
-roundings to bf16 that matrix products want. Both ways give the same. Also what is exported or compiled takes operators.
+roundings to bf16 that matrix products want. Both ways give the same; GELU in bf16, to a fraction of its rounding.
+Operators are for a GPU, for export, and where there are no gradients: measuring is not what takes time.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from torch import Tensor, nn
 
 from training.kernel import load_kernel, matrix_of
 
-LANES = 16  # of rowwise.c: rows are multiples of it
-BLOCK = 64  # likewise: rows of which it gives weights' gradients
+LANES = 16  # of kernel.h: rows are multiples of it
+BLOCK = 64  # rows for which a weight's gradient is summed by itself, in the same order by any number of threads
+TYPES = (torch.float32, torch.bfloat16)
 
 
 class Stream(NamedTuple):
@@ -37,7 +39,7 @@ def gelu(x: Tensor) -> Tensor:
 
 def norm_after(x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Stream:
     """norm(x + y), x and y [.., width]: what a post-norm layer goes on with and reads."""
-    if not _compiled(x):
+    if not _compiled(x, y, norm):
         normed = norm(x + y)
         return Stream(normed, normed)
     _, normed, read = _SumNorm.apply(x, y, norm.weight, norm.bias, norm.eps, True)
@@ -46,16 +48,18 @@ def norm_after(x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Stream:
 
 def norm_beside(x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Stream:
     """x + y, x and y [.., width], and its norm: what a pre-norm layer goes on with, and what it reads."""
-    if not _compiled(x):
+    if not _compiled(x, y, norm):
         total = x + y
         return Stream(total, norm(total))
     total, _, read = _SumNorm.apply(x, y, norm.weight, norm.bias, norm.eps, False)
     return Stream(total, read)
 
 
-def _compiled(x: Tensor) -> bool:
-    rows = x.device.type == "cpu" and x.ndim == 2 and x.shape[-1] % LANES == 0
-    return rows and torch.is_grad_enabled() and not torch.compiler.is_compiling() and load_kernel() is not None
+def _compiled(x: Tensor, y: Tensor | None = None, norm: nn.LayerNorm | None = None) -> bool:
+    known = x.device.type == "cpu" and x.dtype in TYPES and x.ndim == 2 and x.shape[-1] % LANES == 0
+    known = known and (y is None or (y.dtype in TYPES and y.shape == x.shape))
+    known = known and (norm is None or norm.weight.dtype == norm.bias.dtype == torch.float32)
+    return known and torch.is_grad_enabled() and not torch.compiler.is_compiling() and load_kernel() is not None
 
 
 class _Gelu(torch.autograd.Function):
@@ -101,7 +105,7 @@ class _SumNorm(torch.autograd.Function):
         blocks = -(-rows // BLOCK)
         of_weight, of_bias = total.new_empty(2, blocks * width)  # of each block
         grads = tuple(None if g is None else g.contiguous() for g in grads)
-        _call("norm_backward", total, weight, centre, scale, *grads, of_x, of_y, of_weight, of_bias, rows, width)
+        _call("norm_backward", total, weight, centre, scale, *grads, of_x, of_y, of_weight, of_bias, rows, width, BLOCK)
         of_y = of_x if of_y is None else of_y
         of_weight, of_bias = (x.view(blocks, width).sum(0) for x in (of_weight, of_bias))
         return of_x.to(ctx.types[0]), of_y, of_weight, of_bias, None, None
@@ -111,10 +115,10 @@ def _call(name: str, *arguments: Tensor | int | float | None) -> None:
     """Call the kernel with tensors of two dimensions, and None, as matrices, of one as numbers, and the rest as is."""
     kernel = load_kernel()
     assert kernel is not None
+    # Copies have to live until the kernel is done with them.
+    arguments = tuple(x if not isinstance(x, Tensor) or x.stride(-1) == 1 else x.contiguous() for x in arguments)
     passed: list[Any] = []
     for x in arguments:
-        if isinstance(x, Tensor):
-            x = x if x.stride(-1) == 1 else x.contiguous()
         if x is None or (isinstance(x, Tensor) and x.ndim == 2):
             passed.append(ctypes.byref(matrix_of(x)))
         elif isinstance(x, Tensor):

@@ -199,7 +199,7 @@ def initialise(network: Network, tokenizer: Tokenizer, init: str) -> None:
             else:
                 load_weights(network, Path(init))
         except RuntimeError as error:
-            raise ValueError(f"{init} does not fit this network: its sizes are others") from error
+            raise ValueError(f"{init} does not fit this network: its sizes or parts are others") from error
 
 
 def done_share(progress: Progress, config: TrainConfig) -> float:

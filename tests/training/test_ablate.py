@@ -37,7 +37,7 @@ PARTS = {
     "links": "copy_link.weight",
     "overlap": "route_overlap.weight",
     "parameters": "parameter.weight",
-    "covered": "covered",
+    "routed_coverage": "covered",
     "rerank": "route.weight",
 }
 EXAMPLES, TOOLS = corpus.encode(corpus.examples(14, seed=3))
@@ -136,7 +136,7 @@ def test_late_interaction_is_a_part_of_its_own() -> None:
 
 
 def test_all_tokens_of_arguments_count_if_they_are_to() -> None:
-    net, counted = without("coverage"), BATCH.target != PAD
+    net, counted = without("coverage", "routed_coverage"), BATCH.target != PAD
     assert counted.sum() > BATCH.free.sum() > 0
     assert not (BATCH.free & ~counted).any()
     with torch.no_grad():

@@ -92,14 +92,14 @@ def computed(batch: Batch, request: pytest.FixtureRequest) -> Recorded:
         covered.append(coverage(*arguments))
         return covered[-1]
 
-    with pytest.MonkeyPatch.context() as patch, torch.no_grad():
+    with pytest.MonkeyPatch.context() as patch:  # with gradients: without, only attention would be compiled
         patch.setattr("training.loss.route_scores", record_scores)
         patch.setattr("training.loss.coverage", record_coverage)
         if request.param == "operators":
             patch.setattr("training.attention.load_kernel", lambda: None)
             patch.setattr("training.rowwise.load_kernel", lambda: None)
         losses, _ = compute_losses(network(), batch, SPELLING)
-    return Recorded(losses, scores, *map(list, zip(*covered, strict=True)))
+    return Recorded(Losses(*(x.detach() for x in losses)), scores, *map(list, zip(*covered, strict=True)))
 
 
 @dataclass

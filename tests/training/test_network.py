@@ -186,7 +186,7 @@ def test_a_slot_takes_its_vector_and_other_tokens_add_theirs_to_their_embedding(
     sequence = Sequence(generator)
     decoder = network().decoder
     inputs: list[Tensor] = []
-    hook = decoder.layers[0].register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0]))
+    hook = decoder.layers[0].register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0].x))
     sequence.decode(0, sequence.length, (sequence.empty, sequence.empty))
     hook.remove()
     embedded = decoder.embedding_norm(decoder.embedding(sequence.ids)) + decoder.parameter(sequence.vectors)

@@ -153,6 +153,22 @@ def test_a_batch_has_the_same_losses_and_gradients_either_way(monkeypatch: pytes
         torch.testing.assert_close(gradient, their_gradients[name], atol=1e-5, rtol=1e-3, msg=name)
 
 
+@needs_kernel
+def test_in_bf16_a_batch_has_like_losses_and_gradients_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, net = some_batch(list(range(12))), network()
+    found = []
+    for _ in range(2):
+        with torch.autocast("cpu", torch.bfloat16):
+            losses, _ = compute_losses(net, batch, SPELLING)
+        loss = losses.fill + losses.route + losses.contrast
+        gradients = torch.autograd.grad(loss, list(net.parameters()), allow_unused=True)
+        found.append((torch.stack(losses[:3]).detach(), torch.cat([g.flatten() for g in gradients if g is not None])))
+        monkeypatch.setattr("training.attention.load_kernel", lambda: None)
+        monkeypatch.setattr("training.rowwise.load_kernel", lambda: None)
+    torch.testing.assert_close(found[0][0], found[1][0], atol=0.0, rtol=2e-2)
+    assert torch.cosine_similarity(found[0][1], found[1][1], dim=0) > 0.98
+
+
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """An empty cache of kernels, of which the loaded one is none."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn  # noqa: E402
 from training.kernel import load_kernel  # noqa: E402
 from training.rowwise import BLOCK, Stream, gelu, norm_after, norm_beside  # noqa: E402
 
-pytestmark = pytest.mark.skipif(load_kernel() is None, reason="no C compiler")
+needs_kernel = pytest.mark.skipif(load_kernel() is None, reason="no C compiler")
 Sum = Callable[[Tensor, Tensor, nn.LayerNorm], Stream]
 
 
@@ -54,16 +54,17 @@ def through(way: Sum, x: Tensor, y: Tensor, norm: nn.LayerNorm, seed: int, used:
     assert isinstance(loss, Tensor)
     loss.backward()
     assert x.grad is not None and y.grad is not None
-    parameters = [torch.zeros(()) if p.grad is None else p.grad for p in (norm.weight, norm.bias)]
+    parameters = [torch.zeros_like(p) if p.grad is None else p.grad for p in (norm.weight, norm.bias)]
     return [*(t.detach() for t in stream), x.grad, y.grad, *parameters]
 
 
+@needs_kernel
 @settings(deadline=None, max_examples=40)
 @given(
     st.sampled_from(sorted(WAYS)),
     st.sampled_from([1, 2, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 7]),
     st.sampled_from([16, 48, 384]),
-    st.sampled_from(["read", "x and read"]),
+    st.sampled_from(["x", "read", "x and read"]),
 )
 def test_in_float32_all_is_the_same(way: str, rows: int, width: int, used: str) -> None:
     generator = torch.Generator().manual_seed(rows)
@@ -73,6 +74,7 @@ def test_in_float32_all_is_the_same(way: str, rows: int, width: int, used: str) 
         torch.testing.assert_close(a, b, atol=2e-4, rtol=1e-4)
 
 
+@needs_kernel
 @pytest.mark.parametrize("way", WAYS)
 def test_of_what_a_product_gives_in_bf16(way: str) -> None:
     """The sum stays in float32, what is read is in bf16, and so is the gradient of the product's result."""
@@ -87,6 +89,7 @@ def test_of_what_a_product_gives_in_bf16(way: str) -> None:
         torch.testing.assert_close(a.float(), b, atol=3e-2, rtol=2e-2)
 
 
+@needs_kernel
 def test_columns_of_a_wider_matrix() -> None:
     wide = torch.randn(10, 96, generator=torch.Generator().manual_seed(0), requires_grad=True)
     norm = norm_of(32, 0)
@@ -98,6 +101,25 @@ def test_columns_of_a_wider_matrix() -> None:
     torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
 
 
+@needs_kernel
+def test_turned_matrices_and_one_gradient_for_all() -> None:
+    """Whose rows are no rows in memory, so that the kernel gets copies."""
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(48, 10, generator=generator).T.requires_grad_() for _ in "xy")
+    norm = norm_of(48, 0)
+    ours, expected = norm_after(x, y, norm), after(x, y, norm)
+    torch.testing.assert_close(ours.read, expected.read, atol=1e-5, rtol=1e-5)
+    for a, b in zip(
+        *(torch.autograd.grad(s.read.sum() + s.x.square().sum(), (x, y)) for s in (ours, expected)), strict=True
+    ):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+    z = torch.linspace(-3, 3, 160).view(10, 16).bfloat16().requires_grad_()
+    [slope] = torch.autograd.grad(gelu(z).sum(), z)
+    [exact] = torch.autograd.grad(F.gelu(z).sum(), z)
+    torch.testing.assert_close(slope, exact, atol=1e-2, rtol=1e-2)
+
+
+@needs_kernel
 def test_gelu_of_every_number() -> None:
     """All that bf16 has: value and slope are within twice its rounding, or within 1e-4 and 3e-4, of the exact ones."""
     x = torch.arange(-(2**15), 2**15).to(torch.int16).view(torch.bfloat16)
@@ -113,6 +135,7 @@ def test_gelu_of_every_number() -> None:
     torch.testing.assert_close(x.grad.double(), exact.grad, atol=3e-4, rtol=2**-8)
 
 
+@needs_kernel
 def test_threads_do_not_change_a_bit() -> None:
     x, y = torch.randn(2, 300, 64, generator=torch.Generator().manual_seed(0))
     before, found = torch.get_num_threads(), []
@@ -126,9 +149,10 @@ def test_threads_do_not_change_a_bit() -> None:
 
 
 @pytest.mark.parametrize("shape", [(5, 20), (2, 3, 32)], ids=["no whole vectors", "not a flat row of tokens"])
-def test_operators_take_what_the_kernel_does_not(shape: tuple[int, ...]) -> None:
-    x, y = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0), requires_grad=True).unbind()
-    norm = norm_of(shape[-1], 0)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_operators_take_what_the_kernel_does_not(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    x, y = torch.randn(2, *shape, dtype=dtype, generator=torch.Generator().manual_seed(0), requires_grad=True).unbind()
+    norm = norm_of(shape[-1], 0).to(dtype)
     for way in WAYS.values():
         assert all(map(torch.equal, *(w(x, y, norm) for w in way)))
     assert torch.equal(gelu(x), F.gelu(x))

@@ -67,10 +67,10 @@ class Routes:
 
 @dataclass(frozen=True)
 class Reread:
-    """The conversations as slots behind a call read them, K tokens: each such slot's, one behind the other.
+    """The conversations as slots behind a call read them, J tokens: each such slot's, one behind the other.
 
-    `token` [K] among the texts' tokens, `place` [K] in the conversation; `order` [K] the conversation's place in
-    `Batch.decoder.order`; `before` [K] how many decoder tokens are before the slot.
+    `token` [J] among the texts' tokens, `place` [J] in the conversation; `order` [J] the conversation's place in
+    `Batch.decoder.order`; `before` [J] how many decoder tokens are before the slot.
     """
 
     token: Tensor
@@ -89,11 +89,11 @@ class Batch:
     `decoder`: the rows' tokens; for each of them [N] `target`, the token that follows, `free`, whether that one is a
     choice, `owner`, which of the row's called tools is being filled, `call_start`, where in the row its slot is, and
     `vector`, the input beside the token: at a slot the tool among the M, else M + the number of the parameter that the
-    token belongs to, or M + P for none. `sources`: one a decoder bucket. `reread`: by route rows. `routes`: buckets of
-    route rows; `route_index` [R, C+1] says where each slot's candidates are among all of them in that order (NO_TOOL
-    pads), NONE last; `route_target` [R] which of them is right. `positive` [B]: the first called tool among the M, or
-    NO_TOOL; `tool_group` [M], `row_group` [B] families. `anchor_ids`, `anchor_pool` [ANCHORS, T]: the first
-    conversations, padded. `row_weight` [B]: how much each row counts in the losses.
+    token belongs to, or M + P for none. `sources`: one a decoder bucket. `reread`: what slots behind a call read.
+    `routes`: buckets of route rows; `route_index` [R, C+1] says where each slot's candidates are among all of them in
+    that order (NO_TOOL pads), NONE last; `route_target` [R] which of them is right. `positive` [B]: the first called
+    tool among the M, or NO_TOOL; `tool_group` [M], `row_group` [B] families. `anchor_ids`, `anchor_pool` [ANCHORS, T]:
+    the first conversations, padded. `row_weight` [B]: how much each row counts in the losses.
     """
 
     texts: Packed
