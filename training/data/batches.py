@@ -374,6 +374,7 @@ def _decoder_side(
 
     place_of = decoder.order.argsort().tolist()
     reread: list[Ints] = []  # each slot's [length, 4]
+    behind = tokens  # where the next of them begins
     route: list[tuple[int, int, int, int]] = []  # (row, tool, start, begin)
     index, target = [], []
     most = max(len(candidates) for x in layouts for _, candidates, _ in x.slots)
@@ -381,8 +382,8 @@ def _decoder_side(
         for before, candidates, right in x.slots:
             first, begin = len(route), int(spans[b][0])
             if before:
-                begin = tokens + sum(map(len, reread))
                 length = len(spans[b])
+                begin, behind = behind, behind + length
                 columns = spans[b], np.arange(length), np.full(length, place_of[b]), np.full(length, before)
                 reread.append(np.stack(columns, axis=1))
             route += [(b, tool, before, begin) for tool in (*candidates, NO_TOOL)]
