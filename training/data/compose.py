@@ -33,12 +33,13 @@ SHARING_TRIES = 6  # tools that are tried until one shares its values with anoth
 LOWER_CASE = 0.08
 SYSTEM = 0.12
 
-# What a visit's examples are, by weight; the first six hold calls of a single turn.
+# What a visit's examples are, by weight; the first seven hold calls of a single turn.
 KINDS: dict[str, float] = {
     "single": 50,
     "same tool twice": 5,
-    "told together": 14,
-    "several tools": 11,
+    "as written": 16,
+    "told together": 16,
+    "several tools": 12,
     "same values": 6,
     "other domain too": 4,
     "value missing": 7,
@@ -109,11 +110,13 @@ class Composer:
         made: Example | None = None
         if kind == "same tool twice":
             made = draw.both(domain, tool, rng) or self._several(domain, [tool, tool], rng)
-        elif kind == "told together":
+        elif kind == "as written" and domain.together:
+            made = together.as_written(domain, rng.choice(domain.together), rng)
+        elif kind in ("as written", "told together"):
             made = together.told_together(domain, tool, rng) or self._several(domain, [tool, tool], rng)
         elif kind == "several tools":
             made = self._several(
-                domain, rng.sample(domain.tools, min(len(domain.tools), rng.choice((2, 2, 2, 3)))), rng
+                domain, rng.sample(domain.tools, min(len(domain.tools), rng.choice((2, 2, 3, 3, 4)))), rng
             )
         elif kind == "same values":
             tools = rng.sample(domain.tools, min(SHARING_TRIES, len(domain.tools)))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,6 +23,7 @@ COMMON = "_common.yaml"
 LIST_LENGTH = 3  # items of a spoken list at most, where the schema does not say
 NUMBERS = 7  # of a list of numbers
 LONGEST = 9  # however many the schema allows
+_NUMBERED = re.compile(r"(\d+(?:,\d+)*)\.(.+)")
 
 
 class ScenarioError(ValueError):
@@ -68,12 +69,18 @@ class ChainSpec(_Strict):
     say: list[str | WordingSpec]
 
 
+class TogetherSpec(_Strict):
+    calls: list[str] = Field(min_length=2)
+    say: list[str | WordingSpec] = Field(min_length=1)
+
+
 class DomainSpec(_Strict):
     domain: str
     about: str
     values: dict[str, Any] = {}
     tools: list[ToolSpec]
     chains: list[ChainSpec] = []
+    together: list[TogetherSpec] = []
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,30 @@ class Chain:
     say: tuple[Wording, ...]  # slots are "<tool name>.<slot>"
 
 
+class Place(NamedTuple):
+    """The calls, counted from 0, that take a slot of a request for several, and its name in their tools."""
+
+    calls: frozenset[int]
+    name: str
+
+
+@dataclass(frozen=True)
+class Together:
+    """One request for several calls, none of which needs another's result."""
+
+    calls: tuple[ScenarioTool, ...]
+    say: tuple[Wording, ...]
+
+    def place(self, slot: str) -> Place:
+        """`2.city` and `1,3.city` say which calls, `city` means every call whose tool has such a slot."""
+        numbered = _NUMBERED.fullmatch(slot)
+        if numbered:
+            return Place(frozenset(int(number) - 1 for number in numbered[1].split(",")), numbered[2])
+        top = slot.split(".")[0]
+        takes = (slot in t.draws or top in t.tool.parameters["properties"] for t in self.calls)
+        return Place(frozenset(k for k, has in enumerate(takes) if has), slot)
+
+
 @dataclass(frozen=True)
 class Domain:
     """One file of the library."""
@@ -124,6 +155,7 @@ class Domain:
     about: str
     tools: tuple[ScenarioTool, ...]
     chains: tuple[Chain, ...]
+    together: tuple[Together, ...] = ()
 
 
 def domain_files(folder: Path = FOLDER) -> list[Path]:
@@ -161,9 +193,10 @@ def load_domain(path: Path) -> Domain:
         names = [t.name for t in spec.tools]
         problems.append(f"declared twice: {', '.join(sorted({n for n in names if names.count(n) > 1}))}")
     chains = [link for c in spec.chains if (link := _chain(c, tools, lists, problems))] if not problems else []
+    together = [told for t in spec.together if (told := _together(t, tools, problems))] if not problems else []
     if problems:
         raise ScenarioError(path, problems)
-    return Domain(spec.domain, spec.about, tuple(tools.values()), tuple(chains))
+    return Domain(spec.domain, spec.about, tuple(tools.values()), tuple(chains), tuple(together))
 
 
 def resolve(spec: Any, lists: Mapping[str, Draw]) -> Draw:
@@ -343,6 +376,32 @@ def _chain(
     if len(problems) > before:
         return None
     return Chain(tools[spec.steps[0]], tools[spec.steps[1]], returns, spec.pass_, tuple(say))
+
+
+def _together(spec: TogetherSpec, tools: Mapping[str, ScenarioTool], problems: list[str]) -> Together | None:
+    where = f"together {', '.join(spec.calls)}"
+    before = len(problems)
+    if unknown := sorted(set(spec.calls) - tools.keys()):
+        problems.append(f"{where}: no tool {', '.join(unknown)}")
+        return None
+    say = []
+    for given in spec.say:
+        text, implied = (given, {}) if isinstance(given, str) else (given.text, given.with_)
+        if phrasing := _parsed(text, where, problems):
+            say.append(Wording(phrasing, implied))
+    made = Together(tuple(tools[name] for name in spec.calls), tuple(say))
+    for wording in say:
+        slots = sorted(wording.phrasing.slots()[1])
+        for slot in [*slots, *wording.implied]:
+            place = made.place(slot)
+            source = f"{slot!r} of {wording.phrasing.source!r}"
+            if not place.calls or not place.calls <= set(range(len(made.calls))):
+                problems.append(f"{where}: {source} belongs to none of the {len(made.calls)} calls")
+                continue
+            lacking = [made.calls[k].tool.name for k in place.calls if place.name not in made.calls[k].draws]
+            if slot in slots and lacking:
+                problems.append(f"{where}: {source} is no slot of the phrasings of {lacking[0]}")
+    return made if len(problems) == before else None
 
 
 def _parsed(text: str, where: str, problems: list[str]) -> Phrasing | None:

@@ -9,6 +9,7 @@ from model.types import ToolCall
 from training.data.example import Example
 from training.data.scenarios import draw
 from training.data.scenarios.library import Domain
+from training.data.scenarios.together import as_written
 
 
 def print_samples(domain: Domain, per_tool: int, rng: random.Random) -> None:
@@ -22,6 +23,10 @@ def print_samples(domain: Domain, per_tool: int, rng: random.Random) -> None:
             print(conversation(example))
     for link in domain.chains:
         print(conversation(draw.chain(domain, link, rng)))
+    for told in domain.together:
+        for _ in told.say:
+            if written := as_written(domain, told, rng):
+                print(conversation(written))
 
 
 def conversation(example: Example) -> str:

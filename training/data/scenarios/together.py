@@ -1,11 +1,12 @@
-"""Several calls told in one breath: values in a list, a request said again in part, tools that share their values."""
+"""Several calls told in one breath: as a domain's file has it, or made from its phrasings: values in a list, a request
+said again in part, tools that share their values."""
 
 from __future__ import annotations
 
 import random
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jsonschema import Draft202012Validator
 
@@ -15,9 +16,12 @@ from training.data.augment import ordered
 from training.data.example import Call, Example
 from training.data.scenarios.draw import arguments_of, draw_slots, example_of, label_of, named, rises, said_as
 from training.data.scenarios.drawn import Drawn
-from training.data.scenarios.library import Domain, ScenarioTool
+from training.data.scenarios.library import Domain, ScenarioTool, Together
 from training.data.scenarios.phrasing import Said, Slot, fill
 from training.data.synthesis import lower_first
+
+# Calls of a request. Where three are as frequent as two, hearing two of them is no reason to stop.
+COUNTS = (2, 2, 2, 3, 3, 3, 4, 4, 5)
 
 _Told = tuple[str, list[dict[str, Drawn]]]  # a text, and the slots' values call by call
 
@@ -39,8 +43,8 @@ _SAME = (
     ", and finally",
 )
 _SAME_FOR = re.compile(r"\s(for|in|at|with|from|on)\b", re.I)
-_ORDINALS = ("first", "second", "third", "fourth")
-_NUMBERS = ("two", "three", "four")
+_ORDINALS = ("first", "second", "third", "fourth", "fifth")
+_NUMBERS = ("two", "three", "four", "five")
 # How a parameter and its value are said beside each other, and what is said between the last two of a case.
 _NAMED = (
     ("a {} of {}", " and "),
@@ -63,6 +67,7 @@ _OPENED = (
 )
 _ARTICLE = re.compile(r"\s(a|an|the)\s+$", re.I)
 _IN_PARTS = re.compile(r",|\b(and|or)\b")  # what holds one of these cannot stand in a list
+_OPEN_NUMBER = re.compile(r"\b(hundred|thousand)$")  # "one hundred, eighty and five" is one number as well as three
 _SHORT = 4  # words between the slots of what is said again
 _ASKS = re.compile(r"(what|how|which|who|when|where|is|are|do|does|can|could|will|would)\b", re.IGNORECASE)
 _SEVERAL = re.compile(r"[.?!;:](\s+\S)|,")  # clauses
@@ -76,12 +81,39 @@ _UNFINISHED = re.compile(
 )
 
 
+def as_written(domain: Domain, together: Together, rng: random.Random) -> Example | None:
+    """One of the domain's own requests for several calls; None where what is drawn makes two of them the same, or an
+    end come before its start."""
+    wording = rng.choice(together.say)
+    pieces = wording.phrasing.expand(rng)
+    slots = list(dict.fromkeys(p.name for p in pieces if isinstance(p, Slot)))
+    said: dict[str, Drawn] = {}
+    values: list[dict[str, Drawn]] = []
+    implied: list[dict[str, Any]] = []
+    for k, tool in enumerate(together.calls):
+        mine = {place.name: slot for slot in slots if k in (place := together.place(slot)).calls}
+        drawn = draw_slots(tool, [name for name, slot in mine.items() if slot not in said], rng, avoid=said)
+        said |= {mine[name]: d for name, d in drawn.items()}
+        values.append({name: said[slot] for name, slot in mine.items()})
+        meant = ((together.place(path), value) for path, value in wording.implied.items())
+        implied.append({place.name: value for place, value in meant if k in place.calls})
+    calls = [
+        Call(tool.tool.name, ordered(arguments_of(tool, drawn, meant), tool.tool.parameters))
+        for tool, drawn, meant in zip(together.calls, values, implied, strict=True)
+    ]
+    risen = all(rises(tool, call.arguments) for tool, call in zip(together.calls, calls, strict=True))
+    if not risen or len({dumps([c.name, c.arguments]) for c in calls}) < len(calls):
+        return None
+    text = fill(pieces, {slot: said_as(d) for slot, d in said.items()})
+    return example_of(domain, [Message("user", text)], list(together.calls), calls)
+
+
 def told_together(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Example | None:
     """One request for several calls of the same tool, told in one breath: "… in Paris, Rome and Oslo", or "… for Ann
     at 3 and for Bo at 5". None for a phrasing that cannot be told so."""
     wording = rng.choice(tool.say)
     pieces = wording.phrasing.expand(rng)
-    count = rng.choice((2, 2, 2, 3, 3, 4))
+    count = rng.choice(COUNTS)
     way = rng.random()
     told = _repeated_end(tool, pieces, count, rng) if way < 0.4 else None
     told = told or (_case_by_case(tool, count, rng) if 0.4 <= way < 0.55 and not wording.implied else None)
@@ -121,7 +153,7 @@ def _listed_value(tool: ScenarioTool, pieces: list[str | Slot], count: int, rng:
 
 
 def _may_be_listed(drawn: Drawn) -> bool:
-    short = len(drawn.text.split()) <= 3 and not _IN_PARTS.search(drawn.text)
+    short = len(drawn.text.split()) <= 3 and not _IN_PARTS.search(drawn.text) and not _OPEN_NUMBER.search(drawn.text)
     return short and isinstance(drawn.value, str | int | float) and not isinstance(drawn.value, bool)
 
 

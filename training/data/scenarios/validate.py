@@ -6,6 +6,7 @@ import random
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,17 @@ from jsonschema.exceptions import SchemaError as InvalidSchema
 from model.errors import SchemaError
 from model.schema import normalise
 from training.data.scenarios import draw
-from training.data.scenarios.library import Chain, Domain, ScenarioError, ScenarioTool, Wording, load_domain
+from training.data.scenarios.library import (
+    Chain,
+    Domain,
+    ScenarioError,
+    ScenarioTool,
+    Together,
+    Wording,
+    load_domain,
+)
 from training.data.scenarios.phrasing import Choice, Part
+from training.data.scenarios.together import as_written
 
 FEWEST_PHRASINGS = 8
 DRAWS = 4  # of every wording
@@ -47,6 +57,8 @@ def validate(paths: Iterable[Path]) -> tuple[list[Domain], dict[Path, list[str]]
                 said.setdefault(key, here)
         for link in domain.chains:
             problems[path] += check_chain(domain, link)
+        for told in domain.together:
+            problems[path] += check_together(domain, told)
     return domains, {path: found for path, found in problems.items() if found}
 
 
@@ -122,6 +134,30 @@ def check_chain(domain: Domain, link: Chain) -> list[str]:
             if fault := _fault(call.arguments, steps[call.name]):
                 where = f"chain {' -> '.join(steps)}"
                 return [f"{where}: {example.messages[0].text!r} gives {call.name} {call.arguments!r}: {fault}"]
+    return []
+
+
+def check_together(domain: Domain, told: Together) -> list[str]:
+    """Problems of one request for several calls."""
+    names = [tool.tool.name for tool in told.calls]
+    where = f"together {', '.join(names)}"
+    rng = random.Random(f"{domain.name}.{'.'.join(names)}")
+    for wording in told.say:
+        problems = []
+        if "{" in "".join(_texts(wording.implied)):
+            problems.append(f"{where}: `with` of {wording.phrasing.source!r} may hold no slots")
+        if _lone_bracket(wording.phrasing.parts):
+            problems.append(f"{where}: {wording.phrasing.source!r} has (…) without |; write \\( and \\) for the signs")
+        if problems:
+            return problems
+        drawn = [as_written(domain, replace(told, say=(wording,)), rng) for _ in range(3 * DRAWS)]
+        made = [example for example in drawn if example]
+        if not made:
+            return [f"{where}: {wording.phrasing.source!r} gives two equal calls, or an end before its start"]
+        for example in made:
+            for tool, call in zip(told.calls, example.calls, strict=True):
+                if fault := _fault(call.arguments, tool):
+                    return [f"{where}: {example.messages[0].text!r} gives {call.name} {call.arguments!r}: {fault}"]
     return []
 
 
