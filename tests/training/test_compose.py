@@ -130,6 +130,7 @@ def test_each_kind_of_conversation_occurs() -> None:
         *(
             "single",
             "same tool twice",
+            "as written",
             "told together",
             "several tools",
             "same values",
@@ -230,9 +231,14 @@ def test_several_requests_in_one_have_a_call_each(kind: str, monkeypatch: pytest
         assert (len(names) == 1) == (kind in ("same tool twice", "told together"))
 
 
-def test_up_to_four_calls_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_up_to_five_calls_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = Counter(len(e.calls) for e in only("told together", monkeypatch))
-    assert min(counts[n] for n in (2, 3, 4)) > 20 and max(counts) == 4
+    assert min(counts[n] for n in (2, 3, 4, 5)) > 10 and max(counts) == 5
+
+
+def test_a_domains_own_requests_are_among_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [e.messages[-1].text.lower() for e in only("as written", monkeypatch)]
+    assert 20 < sum("for the early riser" in text for text in texts) < len(texts)  # the other domain has none
 
 
 def test_a_request_after_another_calls_only_what_it_asks(monkeypatch: pytest.MonkeyPatch) -> None:

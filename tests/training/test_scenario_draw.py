@@ -380,7 +380,9 @@ def test_samples_show_every_tool_and_kind(capsys: pytest.CaptureFixture[str]) ->
     print_samples(KETTLE, 2, random.Random(0))
     shown = capsys.readouterr().out
     assert shown.startswith("# kettle: A kettle that listens\n")
-    assert shown.count("=>") == 2 + 1 + 1 + 2 + 1 + 1  # requests, missing, later turn; requests, later turn; chain
+    assert (
+        shown.count("=>") == 2 + 1 + 1 + 2 + 1 + 1 + 2
+    )  # requests, missing, later turn; requests, later turn; chain; together
     assert '{"name":"brew","arguments":{"drink":' in shown
     example = draw.single(KETTLE, BOIL, random.Random(1))
     text = conversation(example)

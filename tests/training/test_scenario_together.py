@@ -46,7 +46,7 @@ def test_calls_told_together_are_told_in_their_order() -> None:
             if len(set(values)) == len(calls) and all(v in text for v in values):  # numbers may be said in words
                 assert sorted(values, key=text.index) == values, (text, calls)
                 ordered[name] += 1
-    assert counts == {2, 3, 4} and shapes == {False, True} and min(ordered.values()) > 30
+    assert counts == {2, 3, 4, 5} and shapes == {False, True} and min(ordered.values()) > 30
 
 
 def test_what_is_not_listed_is_the_same_in_every_call() -> None:
@@ -63,7 +63,6 @@ def test_what_is_not_listed_is_the_same_in_every_call() -> None:
                 assert [text.index(b) for b in boats] == sorted(text.index(b) for b in boats)
                 listed.add(text)
             elif len(boats) > 1:  # all was said again
-                assert len(others) == len(calls), text
                 assert [text.index(b) for b in boats] == sorted(text.index(b) for b in boats)
                 again.add(text)
     assert len(listed) > 20 and len(again) > 10
