@@ -237,7 +237,10 @@ def synthesise(
                 elif rng.random() < composed:
                     several = [
                         first,
-                        *(synthesiser.example(group, rng.choice(tools), rng) for _ in range(rng.choice((1, 1, 2)))),
+                        *(
+                            synthesiser.example(group, rng.choice(tools), rng)
+                            for _ in range(rng.choice((1, 1, 2, 2, 3)))
+                        ),
                     ]
                     example = compose([e for e in several if e is not None], rng)
                 offered = {

@@ -155,6 +155,8 @@ LEAD_IN = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 FILLER = re.compile(r"\b(specified|given|particular|specific|provided|certain|single|existing)\s+", re.IGNORECASE)
+# Calls of a request for several. Three are as frequent as two, or hearing two of them would be reason to stop.
+CALLS = (2, 2, 2, 3, 3, 3, 4, 4, 5)
 
 
 class Synthesiser:
@@ -190,7 +192,7 @@ class Synthesiser:
         phrase, drawn = made
         plain = [name for name, value in drawn.items() if value.kind not in ("flag", "list", "count", "text")]
         varied = rng.sample(plain, min(len(plain), 1 if rng.random() < 0.7 else 2))
-        count = rng.choice((2, 2, 2, 3, 3, 4))
+        count = rng.choice(CALLS)
         rows: dict[str, list[Value]] = {}
         for name in varied:
             more = (self.values.draw(name, tool.parameters["properties"][name], rng) for _ in range(3 * count))

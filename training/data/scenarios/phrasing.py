@@ -90,7 +90,7 @@ def fill(pieces: list[str | Slot], said: Mapping[str, Said]) -> str:
         if re.search(r"\bon $", text, re.IGNORECASE) and _NO_ON.match(words):
             text = text[:-3]
         text = re.sub(r"\b([Aa])n? $", r"\1n " if _vowel(words) else r"\1 ", text) + words
-    text = re.sub(r"\s+", " ", text).strip()
+    text = re.sub(r"[^\S\n]+", " ", text).strip()
     text = re.sub(r"\s+([,.?!]+)(?=[\s)]|$)", r"\1", text)
     return re.sub(r"^(?:[,;.]\s+)+", "", text)
 

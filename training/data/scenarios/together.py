@@ -18,10 +18,7 @@ from training.data.scenarios.draw import arguments_of, draw_slots, example_of, l
 from training.data.scenarios.drawn import Drawn
 from training.data.scenarios.library import Domain, ScenarioTool, Together
 from training.data.scenarios.phrasing import Said, Slot, fill
-from training.data.synthesis import lower_first
-
-# Calls of a request. Where three are as frequent as two, hearing two of them is no reason to stop.
-COUNTS = (2, 2, 2, 3, 3, 3, 4, 4, 5)
+from training.data.synthesis import CALLS, lower_first
 
 _Told = tuple[str, list[dict[str, Drawn]]]  # a text, and the slots' values call by call
 
@@ -113,7 +110,7 @@ def told_together(domain: Domain, tool: ScenarioTool, rng: random.Random) -> Exa
     at 3 and for Bo at 5". None for a phrasing that cannot be told so."""
     wording = rng.choice(tool.say)
     pieces = wording.phrasing.expand(rng)
-    count = rng.choice(COUNTS)
+    count = rng.choice(CALLS)
     way = rng.random()
     told = _repeated_end(tool, pieces, count, rng) if way < 0.4 else None
     told = told or (_case_by_case(tool, count, rng) if 0.4 <= way < 0.55 and not wording.implied else None)
