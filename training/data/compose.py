@@ -37,7 +37,7 @@ SYSTEM = 0.12
 KINDS: dict[str, float] = {
     "single": 50,
     "same tool twice": 5,
-    "as written": 16,
+    "as written": 20,
     "told together": 16,
     "several tools": 12,
     "same values": 6,
