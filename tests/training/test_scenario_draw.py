@@ -380,9 +380,8 @@ def test_samples_show_every_tool_and_kind(capsys: pytest.CaptureFixture[str]) ->
     print_samples(KETTLE, 2, random.Random(0))
     shown = capsys.readouterr().out
     assert shown.startswith("# kettle: A kettle that listens\n")
-    assert (
-        shown.count("=>") == 2 + 1 + 1 + 2 + 1 + 1 + 2
-    )  # requests, missing, later turn; requests, later turn; chain; together
+    # Requests, missing, later turn; requests, later turn; chain; several calls.
+    assert shown.count("=>") == 2 + 1 + 1 + 2 + 1 + 1 + 2
     assert '{"name":"brew","arguments":{"drink":' in shown
     example = draw.single(KETTLE, BOIL, random.Random(1))
     text = conversation(example)

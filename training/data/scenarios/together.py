@@ -92,8 +92,8 @@ def as_written(domain: Domain, together: Together, rng: random.Random) -> Exampl
         drawn = draw_slots(tool, [name for name, slot in mine.items() if slot not in said], rng, avoid=said)
         said |= {mine[name]: d for name, d in drawn.items()}
         values.append({name: said[slot] for name, slot in mine.items()})
-        meant = ((together.place(path), value) for path, value in wording.implied.items())
-        implied.append({place.name: value for place, value in meant if k in place.calls})
+        placed = ((together.place(path), value) for path, value in wording.implied.items())
+        implied.append({place.name: value for place, value in placed if k in place.calls})
     calls = [
         Call(tool.tool.name, ordered(arguments_of(tool, drawn, meant), tool.tool.parameters))
         for tool, drawn, meant in zip(together.calls, values, implied, strict=True)

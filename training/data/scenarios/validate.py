@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +151,8 @@ def check_together(domain: Domain, told: Together) -> list[str]:
             problems.append(f"{where}: {wording.phrasing.source!r} has (…) without |; write \\( and \\) for the signs")
         if problems:
             return problems
-        drawn = [as_written(domain, replace(told, say=(wording,)), rng) for _ in range(3 * DRAWS)]
-        made = [example for example in drawn if example]
+        drawn = (as_written(domain, replace(told, say=(wording,)), rng) for _ in range(3 * DRAWS))
+        made = list(islice(filter(None, drawn), DRAWS))
         if not made:
             return [f"{where}: {wording.phrasing.source!r} gives two equal calls, or an end before its start"]
         for example in made:
