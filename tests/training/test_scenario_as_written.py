@@ -117,7 +117,8 @@ def test_a_broken_request_is_refused(tmp_path: Path, broken: dict[str, Any], exp
         ("{1.room} and {2.room}", "'level' is a required property"),
         ("{1.room} and {2.room} (to) {level}", "has (…) without |"),
         ({"text": "{1.room} and {2.room} to {level}", "with": {"note": "{room}"}}, "may hold no slots"),
-        ({"text": "{1.room} and {2.room} to {level}", "with": {"2.level": 400}}, "400 is greater than the maximum"),
+        ({"text": "{1.room} and the hall to {level}", "with": {"2.room": "x", "note": 4}}, "4 is not of type 'string'"),
+        ({"text": "{1.room} and {2.room} to {level}", "with": {"2.level": 4}}, "says 2.level, and `with`"),
     ],
 )
 def test_a_request_whose_calls_do_not_fit_is_a_problem(tmp_path: Path, say: Any, expected: str) -> None:

@@ -103,6 +103,11 @@ def test_the_shipped_library_is_large_and_without_problems() -> None:
             id="an implied argument that is no parameter",
         ),
         pytest.param(
+            {"say": [*SAY, {"text": "the {level} light in the {room}", "with": {"room": "hall"}}]},
+            "'the {level} light in the {room}' says {room}, and `with` another value for it",
+            id="a value that is said and fixed",
+        ),
+        pytest.param(
             {"say": [*SAY, {"text": "the {level} light", "with": {"room": 3}}]},
             "3 is not of type 'string'",
             id="an implied argument that does not fit",

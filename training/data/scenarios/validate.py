@@ -147,6 +147,11 @@ def check_together(domain: Domain, told: Together) -> list[str]:
         problems = []
         if "{" in "".join(_texts(wording.implied)):
             problems.append(f"{where}: `with` of {wording.phrasing.source!r} may hold no slots")
+        for path in wording.implied:
+            fixed = told.place(path)
+            slots = map(told.place, wording.phrasing.slots()[1])
+            if any(slot.name == fixed.name and slot.calls & fixed.calls for slot in slots):
+                problems.append(f"{where}: {wording.phrasing.source!r} says {path}, and `with` another value for it")
         if _lone_bracket(wording.phrasing.parts):
             problems.append(f"{where}: {wording.phrasing.source!r} has (…) without |; write \\( and \\) for the signs")
         if problems:
@@ -171,11 +176,12 @@ def _fault(arguments: Mapping[str, Any], tool: ScenarioTool) -> str | None:
 
 
 def _implied_slots(name: str, wording: Wording) -> list[str]:
-    always, _ = wording.phrasing.slots()
+    always, some = wording.phrasing.slots()
+    source = wording.phrasing.source
     used = set(re.findall(r"\{([^{}]+)\}", str(list(_texts(wording.implied)))))
-    return [
-        f"{name}: `with` uses {{{s}}}, which {wording.phrasing.source!r} does not always say" for s in used - always
-    ]
+    problems = [f"{name}: `with` uses {{{s}}}, which {source!r} does not always say" for s in used - always]
+    twice = [p for p in wording.implied if p in some and f"{{{p}}}" not in _texts(wording.implied[p])]
+    return problems + [f"{name}: {source!r} says {{{p}}}, and `with` another value for it" for p in twice]
 
 
 def _lone_bracket(parts: Sequence[Part]) -> bool:
