@@ -46,7 +46,7 @@ def test_a_good_file_is_sampled_and_counted(capsys: Capture) -> None:
     out, err = capsys.readouterr()
     assert out.startswith("# kettle: A kettle that listens\n") and err == ""
     assert out.endswith("1 domains, 2 tools, 16 phrasings; 0 files with problems\n")
-    assert out.count("=>") == 8
+    assert out.count("=>") == 10
 
 
 def test_a_seed_repeats_the_samples(capsys: Capture) -> None:
