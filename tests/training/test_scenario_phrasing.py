@@ -228,3 +228,7 @@ def test_a_value_stays_as_it_is(source: str, value: str) -> None:
 def test_money_keeps_its_scale_but_what_touches_digits_does_not(source: str, said: str) -> None:
     pieces = Phrasing.parse(source).expand(random.Random(0))
     assert fill(pieces, {"n": Said("2.5 million", "2,500,000")}) == said
+
+
+def test_line_breaks_are_kept_and_other_space_is_one() -> None:
+    assert say("two  things:\n1.   {a}\n2. {b} ", a="salt", b="oil") == "two things:\n1. salt\n2. oil"

@@ -84,8 +84,7 @@ def check_tool(domain: Domain, tool: ScenarioTool) -> list[str]:
         if lacking := [r for r in required if r not in stated]:
             problems.append(f"{name}: {wording.phrasing.source!r} says no {', '.join(lacking)}")
     for wording in (*tool.say, *tool.then, *(m.wording for m in tool.missing)):
-        if _lone_bracket(wording.phrasing.parts):
-            problems.append(f"{name}: {wording.phrasing.source!r} has (…) without |; write \\( and \\) for the signs")
+        problems += _bracket_problems(name, wording)
     for lacking_ in tool.missing:
         always, _ = lacking_.wording.phrasing.slots()
         for slot in re.findall(r"\{([^{}]+)\}", lacking_.ask or ""):
@@ -144,7 +143,7 @@ def check_together(domain: Domain, told: Together) -> list[str]:
     where = f"together {', '.join(names)}"
     rng = random.Random(f"{domain.name}.{'.'.join(names)}")
     for wording in told.say:
-        problems = []
+        problems = _bracket_problems(where, wording)
         if "{" in "".join(_texts(wording.implied)):
             problems.append(f"{where}: `with` of {wording.phrasing.source!r} may hold no slots")
         for path in wording.implied:
@@ -152,8 +151,6 @@ def check_together(domain: Domain, told: Together) -> list[str]:
             slots = map(told.place, wording.phrasing.slots()[1])
             if any(slot.name == fixed.name and slot.calls & fixed.calls for slot in slots):
                 problems.append(f"{where}: {wording.phrasing.source!r} says {path}, and `with` another value for it")
-        if _lone_bracket(wording.phrasing.parts):
-            problems.append(f"{where}: {wording.phrasing.source!r} has (…) without |; write \\( and \\) for the signs")
         if problems:
             return problems
         drawn = (as_written(domain, replace(told, say=(wording,)), rng) for _ in range(3 * DRAWS))
@@ -182,6 +179,12 @@ def _implied_slots(name: str, wording: Wording) -> list[str]:
     problems = [f"{name}: `with` uses {{{s}}}, which {source!r} does not always say" for s in used - always]
     twice = [p for p in wording.implied if p in some and f"{{{p}}}" not in _texts(wording.implied[p])]
     return problems + [f"{name}: {source!r} says {{{p}}}, and `with` another value for it" for p in twice]
+
+
+def _bracket_problems(name: str, wording: Wording) -> list[str]:
+    if not _lone_bracket(wording.phrasing.parts):
+        return []
+    return [f"{name}: {wording.phrasing.source!r} has (…) without |; write \\( and \\) for the signs"]
 
 
 def _lone_bracket(parts: Sequence[Part]) -> bool:
