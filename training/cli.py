@@ -45,7 +45,7 @@ def train(argv: Sequence[str]) -> int:
     parser.add_argument("--accumulate", type=int, default=defaults.accumulate, help="micro-batches per step")
     for name in ("candidates", "warmup", "eval_every", "seed"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(defaults, name))
-    for name in ("decoder_lr", "encoder_lr", "decay", "anchor_weight", "checkpoint_minutes"):
+    for name in ("decoder_lr", "encoder_lr", "decay", "dropout", "word_dropout", "anchor_weight", "checkpoint_minutes"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(defaults, name))
     parser.add_argument("--optimizer", choices=("adamw", "muon"), default=defaults.optimizer)
     parser.add_argument("--precision", choices=("bf16", "fp32"), default=defaults.precision)

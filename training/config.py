@@ -78,6 +78,8 @@ class TrainConfig:
     weight_decay: float = 0.05
     grad_clip: float = 1.0
     contrastive_weight: float = 0.2
+    dropout: float = 0.0  # of what a layer adds to its input: the share of numbers set to zero, the rest scaled up
+    word_dropout: float = 0.0  # share of conversations' and tools' tokens whose embedding the encoder gets as zero
     anchor_weight: float = 0.0  # of the hold on what the encoder was before this run
     free_only: bool = True  # False: arguments' tokens that the grammar forces count in the fill loss too
     without: tuple[str, ...] = ()  # sources of the shards whose examples are left out of training (not of evaluation)

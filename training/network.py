@@ -139,6 +139,24 @@ def rotate(x: Tensor, positions: Tensor, head_width: int) -> Tensor:
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).reshape(x.shape)
 
 
+class WordDropout(nn.Module):
+    """While training, a share `p` of the embeddings becomes zero, each as a whole, and the rest stays as it is.
+
+    Word dropout of Iyyer et al. 2015 (deep averaging networks): what a text says has to be understood from less.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """[.., width] -> [.., width]."""
+        if not (self.training and self.p):
+            return embeddings
+        kept = torch.rand(embeddings.shape[:-1], device=embeddings.device) >= self.p
+        return embeddings * kept[..., None].to(embeddings.dtype)
+
+
 class EncoderLayer(nn.Module):
     """A post-norm BERT layer, the shape of all-MiniLM-L6-v2."""
 
@@ -150,12 +168,14 @@ class EncoderLayer(nn.Module):
         self.up = nn.Linear(config.width, config.feed_forward)
         self.down = nn.Linear(config.feed_forward, config.width)
         self.norm = nn.LayerNorm(config.width, eps=1e-12)
+        self.dropout = nn.Dropout(0.0)
 
     def forward(self, stream: Stream, attention: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Stream:
         """`attention` maps queries, keys and values to the same shape: it alone knows what a row is."""
         x, read = stream
-        x, read = norm_after(x, self.attention_out(attention(*self.qkv(read).chunk(3, dim=-1))), self.attention_norm)
-        return norm_after(x, self.down(gelu(self.up(read))), self.norm)
+        attended = self.attention_out(attention(*self.qkv(read).chunk(3, dim=-1)))
+        x, read = norm_after(x, self.dropout(attended), self.attention_norm)
+        return norm_after(x, self.dropout(self.down(gelu(self.up(read)))), self.norm)
 
 
 class Encoder(nn.Module):
@@ -170,11 +190,13 @@ class Encoder(nn.Module):
         self.cross = nn.Linear(config.width, 2 * config.decoder_layers * config.kv_width, bias=False)
         self.copy_key = nn.Linear(config.width, config.copy_width, bias=False)
         self.late = nn.Linear(config.width, config.copy_width, bias=False) if config.late else None
+        self.word_dropout = WordDropout(0.0)
         self.kv_width, self.decoder_layers, self.head_width = config.kv_width, config.decoder_layers, config.head_width
 
     def states(self, ids: Tensor, positions: Tensor, attention: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
         """ids, positions [..] -> states [.., width]; see `EncoderLayer.forward`."""
-        stream = norm_after(self.embedding(ids), F.embedding(positions, self.positions.weight), self.norm)
+        tokens = self.word_dropout(self.embedding(ids))
+        stream = norm_after(tokens, F.embedding(positions, self.positions.weight), self.norm)
         for layer in self.layers:
             stream = layer(stream, attention)
         return stream.x
@@ -216,6 +238,7 @@ class DecoderLayer(nn.Module):
         self.norm = nn.LayerNorm(config.width)
         self.up = nn.Linear(config.width, config.feed_forward)
         self.down = nn.Linear(config.feed_forward, config.width)
+        self.dropout = nn.Dropout(0.0)
 
     def forward(
         self, stream: Stream, positions: Tensor, layer: int, attention: Attention, next_norm: nn.LayerNorm
@@ -224,9 +247,9 @@ class DecoderLayer(nn.Module):
         x, read = stream
         q, k, v = self.qkv(read).split((x.shape[-1], self.kv_width, self.kv_width), dim=-1)
         q, k = rotate(q, positions, self.head_width), rotate(k, positions, self.head_width)
-        x, read = norm_beside(x, self.self_out(attention.own(layer, q, k, v)), self.cross_norm)
-        x, read = norm_beside(x, self.cross_out(attention.read(layer, self.cross_q(read))), self.norm)
-        return norm_beside(x, self.down(gelu(self.up(read))), next_norm)
+        x, read = norm_beside(x, self.dropout(self.self_out(attention.own(layer, q, k, v))), self.cross_norm)
+        x, read = norm_beside(x, self.dropout(self.cross_out(attention.read(layer, self.cross_q(read)))), self.norm)
+        return norm_beside(x, self.dropout(self.down(gelu(self.up(read)))), next_norm)
 
 
 class Decoder(nn.Module):
@@ -363,6 +386,13 @@ class Network(nn.Module):
         nn.init.zeros_(self.decoder.parameter.weight)  # nor does which parameter is written
         nn.init.zeros_(self.decoder.copy_link.weight)  # nor do words that it or its tool shares with the conversation
         nn.init.zeros_(self.decoder.route_overlap.weight)
+
+    def set_dropout(self, dropout: float, word_dropout: float) -> None:
+        """How much is dropped while training, as of `TrainConfig`; nothing until this is called."""
+        for module in self.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = dropout
+        self.encoder.word_dropout.p = word_dropout
 
     def parameter_count(self) -> int:
         """Distinct parameters; the shared embedding counts once."""

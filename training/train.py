@@ -96,6 +96,7 @@ def _train(
     reference = copy.deepcopy(network.encoder).eval().requires_grad_(False)
     network.to(world.device)
     reference.to(world.device)
+    network.set_dropout(config.dropout, config.word_dropout)  # behind the copy, which drops nothing
     optimizer = make_optimizer(network, config)
     progress = Progress()
     if state is not None:
@@ -130,7 +131,9 @@ def _train(
         while done < 1.0:
             factor = set_learning_rate(optimizer, progress.step, done, config)
             optimizer.zero_grad()
-            for _ in range(share):
+            for k in range(share):
+                number = progress.step * config.accumulate + world.rank + k * world.size
+                torch.manual_seed(config.seed * 1_000_003 + number)  # what is dropped depends on the micro-batch alone
                 with nullcontext() if recent else meter.counting():
                     recent.append(backward(network, reference, next(batches).to(world.device), spelling, config))
             update(network, optimizer, world, config)

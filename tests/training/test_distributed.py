@@ -27,7 +27,17 @@ from training.train import train, update  # noqa: E402
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[2]
-CONFIG = TrainConfig(steps=24, rows=8, candidates=2, accumulate=2, warmup=5, eval_every=20, precision="fp32")
+CONFIG = TrainConfig(
+    steps=24,
+    rows=8,
+    candidates=2,
+    accumulate=2,
+    warmup=5,
+    eval_every=20,
+    precision="fp32",
+    dropout=0.1,
+    word_dropout=0.1,
+)
 
 
 @pytest.mark.slow
@@ -37,7 +47,7 @@ def test_two_processes_take_the_same_steps_as_one(tmp_path: Path, monkeypatch: p
     options = "--size tiny --init random --precision fp32 --steps 24 --rows 8 --candidates 2 --accumulate 2 --warmup 5"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "--", "training", "train", "--shards", str(shards), "--run", str(tmp_path / "two")]
-    command += ["--eval-every", "20", *options.split()]
+    command += ["--eval-every", "20", "--dropout", "0.1", "--word-dropout", "0.1", *options.split()]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("TFLOP/s each") == 1  # only the leader speaks

@@ -111,7 +111,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(
 
     Nor does it need the weights that it started from again, although its encoder is still held near them.
     """
-    config = replace(CONFIG, steps=40, anchor_weight=1.0, encoder_lr=1e-3)
+    config = replace(CONFIG, steps=40, anchor_weight=1.0, encoder_lr=1e-3, dropout=0.1, word_dropout=0.1)
     start = tmp_path / "start.pt"
     net = random_network(9)
     save_checkpoint(start, net, net.encoder, make_optimizer(net, config), Progress(), config)
@@ -141,7 +141,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(
 def test_a_run_killed_by_the_system_repeats_every_loss(shards: Path, tmp_path: Path, optimizer: str) -> None:
     options = f"--size tiny --init random --steps 60 --rows 4 --candidates 2 --warmup 5 --optimizer {optimizer}"
     command = [sys.executable, "-m", "training", "train", "--shards", str(shards), *options.split()]
-    command += ["--checkpoint-minutes", "0"]
+    command += ["--checkpoint-minutes", "0", "--dropout", "0.1", "--word-dropout", "0.1"]
     quiet = {"cwd": Path(__file__).parents[2], "env": os.environ | {"OMP_NUM_THREADS": "1"}, "stderr": subprocess.PIPE}
     whole = subprocess.Popen([*command, "--run", str(tmp_path / "whole")], **quiet)
     killed = subprocess.Popen([*command, "--run", str(tmp_path / "killed")], **quiet)
