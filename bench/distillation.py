@@ -180,6 +180,8 @@ def plot(path: Path, found: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    from training.figure import save_figure
+
     figure, axes = plt.subplots(figsize=(8, 4.6), constrained_layout=True)
     for colour, (title, points) in zip(("tab:blue", "tab:orange", "tab:green"), found.items(), strict=False):
         for style, test in zip(("o-", "s--"), points[0]["tests"], strict=False):
@@ -205,7 +207,7 @@ def plot(path: Path, found: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     axes.set_ylabel("whole answer right (%)")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize=8)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path)
     plt.close(figure)
 
 

@@ -32,6 +32,8 @@ def plot_ablations(path: Path, runs: Mapping[str, Sequence[Mapping[str, float]]]
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    from training.figure import save_figure
+
     figure, (left, right) = plt.subplots(1, 2, figsize=(14, 6.2), constrained_layout=True)
     for axes, name, scale, digits, title in (
         (left, "heldout_fill", 1, 3, "fill loss on held-out tools, nats a free token"),
@@ -43,7 +45,7 @@ def plot_ablations(path: Path, runs: Mapping[str, Sequence[Mapping[str, float]]]
         }
         _draw(axes, curves, digits)
         axes.set_title(title)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path)
     plt.close(figure)
 
 

@@ -24,6 +24,8 @@ def plot_reliability(path: Path, report: Report) -> None:
     """Per kind: how often answers of a confidence were right, in bins of equal count, raw and calibrated."""
     import matplotlib.pyplot as plt
 
+    from training.figure import save_figure
+
     count = len(report.fitted)
     figure, axes = plt.subplots(1, count, figsize=(4.6 * count, 5.2), constrained_layout=True, squeeze=False)
     for panel, (kind, f) in zip(axes[0], report.fitted.items(), strict=True):
@@ -45,13 +47,15 @@ def plot_reliability(path: Path, report: Report) -> None:
         panel.grid(alpha=0.3)
     axes[0][0].set_ylabel("share right, with 95 % interval")
     axes[0][0].legend(loc="upper left")
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path)
     plt.close(figure)
 
 
 def plot_risk_coverage(path: Path, report: Report) -> None:
     """The share of wrong answers against the share answered, surest first: raw, calibrated and the best possible."""
     import matplotlib.pyplot as plt
+
+    from training.figure import save_figure
 
     right, raw, calibrated = report.answers()
     figure, panel = plt.subplots(figsize=(7.5, 4.8), constrained_layout=True)
@@ -72,7 +76,7 @@ def plot_risk_coverage(path: Path, report: Report) -> None:
     panel.grid(alpha=0.3)
     panel.legend(loc="upper left", bbox_to_anchor=(0.12, 1.0))
     panel.set_title(f"Risk of answering, held-out families of tools (n = {len(right)})")
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path)
     plt.close(figure)
 
 

@@ -14,6 +14,8 @@ def plot_history(path: Path, history: list[dict[str, float]]) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    from training.figure import save_figure
+
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), constrained_layout=True)
     for axes, names, label in (
         (left, ("fill", "route", "contrast"), "loss (nats)"),
@@ -29,5 +31,5 @@ def plot_history(path: Path, history: list[dict[str, float]]) -> None:
         axes.grid(alpha=0.3)
         axes.legend()
     left.set_yscale("log")
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path)
     plt.close(figure)

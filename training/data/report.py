@@ -17,6 +17,7 @@ from model.prompt import calls_text, dumps
 from model.types import ToolCall
 from training.data.example import Example
 from training.data.statistics import TABLES, Statistics
+from training.figure import save_figure
 from training.page import html_page, markdown_table, tools_html, turns_html
 
 ORDERED = {"calls", "tools", "turns", "arguments", "words"}  # by number, the others by count
@@ -143,7 +144,7 @@ def _bars(counts: Counter[str], name: str, meaning: str, path: Path) -> None:
     figure.suptitle(meaning, fontsize=10)
     for axes in columns:
         axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path)
     plt.close(figure)
 
 
