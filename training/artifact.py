@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +40,14 @@ def artifact_network(folder: Path) -> Network:
     return network.eval()
 
 
-def mean_with(network: Network, folder: Path) -> None:
-    """Set the weights, in place, to the mean of themselves and of an artifact's, of which they are a continuation.
+def average(network: Network, others: Sequence[Network]) -> None:
+    """Set the weights, in place, to the mean of themselves and of others', all of one start or itself that start.
 
-    Both are then near one minimum, whose middle often answers better than either (Wortsman et al. 2022, WiSE-FT).
-    Raises as `artifact_network`, and RuntimeError for other sizes.
+    They are then near one minimum, whose middle often answers better than any of them (Wortsman et al. 2022: model
+    soups; with the start itself, WiSE-FT). RuntimeError for other sizes.
     """
-    other = artifact_network(folder).state_dict()
-    network.load_state_dict({name: (own + other[name]) / 2 for name, own in network.state_dict().items()})
+    states = [network.state_dict(), *(other.state_dict() for other in others)]
+    network.load_state_dict({name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]})
 
 
 def _weights(model: onnx.ModelProto, network: Network, table: bytes) -> dict[str, Tensor]:

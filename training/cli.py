@@ -162,34 +162,41 @@ def init(argv: Sequence[str]) -> int:
 def export(argv: Sequence[str]) -> int:
     """`bodkin export`: a checkpoint to the artifact that is served."""
     parser = argparse.ArgumentParser(prog="bodkin export", description="Export a checkpoint to an artifact folder.")
-    parser.add_argument("--run", type=Path, default=RUNS / "base")
+    parser.add_argument("--run", type=Path, nargs="+", default=[RUNS / "base"], help="of several, their mean")
     parser.add_argument(
         "--shards", type=Path, nargs="+", default=[SHARDS], help="the run's shards: tokenizer and data digests"
     )
     parser.add_argument("--out", type=Path, required=True, help="artifact folder to write or replace")
     parser.add_argument("--fp32", action="store_true", help="full precision instead of int8")
     parser.add_argument(
-        "--mean-with", type=Path, metavar="ARTIFACT", help="the mean with these weights, which the run started from"
+        "--mean-with",
+        type=Path,
+        metavar="ARTIFACT",
+        help="the mean with these weights, too: the start of the runs",
     )
     options = parser.parse_args(argv)
 
     from model.tokenizer import Tokenizer
-    from training.artifact import mean_with
+    from training.artifact import artifact_network, average
     from training.checkpoint import load_checkpoint, load_network
     from training.data.shards import load_description
     from training.export import export as write
 
     def run() -> None:
-        checkpoint = options.run / "checkpoint.pt"
-        state = load_checkpoint(checkpoint)
+        checkpoints = [run / "checkpoint.pt" for run in options.run]
+        states = [load_checkpoint(checkpoint) for checkpoint in checkpoints]
         info = {
-            "trained": {"steps": state["step"], "examples": state["history"][-1]["examples"]},
+            "trained": {
+                "steps": sum(state["step"] for state in states),
+                "examples": sum(state["history"][-1]["examples"] for state in states),
+            },
             "data_sha256": [load_description(shards)["sha256"] for shards in options.shards],
         }
         tokenizer = Tokenizer.load(options.shards[0] / "tokenizer.json")
-        network = load_network(checkpoint)
+        network, *others = map(load_network, checkpoints)
         if options.mean_with:
-            mean_with(network, options.mean_with)
+            others.append(artifact_network(options.mean_with))
+        average(network, others)
         manifest = write(network, tokenizer, options.out, int8=not options.fp32, info=info)
         size = sum(f.stat().st_size for f in options.out.iterdir())
         print(f"{options.out}: {manifest.parameters:,} parameters, {manifest.precision}, {size / 1e6:.1f} MB")

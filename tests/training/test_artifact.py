@@ -18,11 +18,17 @@ from onnx import numpy_helper  # noqa: E402
 
 from model import load_engine  # noqa: E402
 from model.errors import ArtifactError  # noqa: E402
+from model.manifest import read_manifest  # noqa: E402
 from model.types import GenerationRequest, ToolChoice  # noqa: E402
 from tests.artifact import CITIES, TOOLS, artifact, network, tokenizer, user  # noqa: E402
+from tests.training import corpus  # noqa: E402
 from training import export as module  # noqa: E402
-from training.artifact import artifact_network, mean_with  # noqa: E402
+from training.artifact import artifact_network, average  # noqa: E402
+from training.checkpoint import Progress, save_checkpoint  # noqa: E402
+from training.cli import export as command  # noqa: E402
+from training.config import TrainConfig  # noqa: E402
 from training.export import export  # noqa: E402
+from training.optimizer import make_optimizer  # noqa: E402
 
 
 def test_fp32_comes_back_to_the_bit() -> None:
@@ -135,7 +141,27 @@ def test_the_mean_lies_between() -> None:
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.mul_(3.0)
-    mean_with(net, artifact())
+    average(net, [artifact_network(artifact()), artifact_network(artifact())])
     for name, parameter in network().named_parameters():
-        torch.testing.assert_close(net.get_parameter(name), 2.0 * parameter, msg=name)
+        torch.testing.assert_close(net.get_parameter(name), 5 / 3 * parameter, msg=name)
     assert net.encoder.embedding.weight is net.decoder.embedding.weight
+
+
+def test_several_runs_are_exported_as_their_mean(tmp_path: Path) -> None:
+    config = TrainConfig()
+    for name, scale in (("a", 1.0), ("b", 3.0)):
+        net = artifact_network(artifact())
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter.mul_(scale)
+        progress = Progress(step=10, history=[{"step": 10, "examples": 640}])
+        save_checkpoint(
+            tmp_path / name / "checkpoint.pt", net, net.encoder, make_optimizer(net, config), progress, config
+        )
+    shards = corpus.write_shards(tmp_path / "shards", corpus.examples(2, 0), [])
+    runs = [str(tmp_path / name) for name in ("a", "b")]
+    assert command(["--run", *runs, "--shards", str(shards), "--out", str(tmp_path / "mean"), "--fp32"]) == 0
+    mean = artifact_network(tmp_path / "mean")
+    for name, parameter in network().named_parameters():
+        torch.testing.assert_close(mean.get_parameter(name), 2.0 * parameter, msg=name)
+    assert read_manifest(tmp_path / "mean").info["trained"] == {"steps": 20, "examples": 1280}
