@@ -41,7 +41,7 @@ def artifact_network(folder: Path) -> Network:
 
 
 def average(network: Network, others: Sequence[Network]) -> None:
-    """Set the weights, in place, to the mean of themselves and of others', all of one start or itself that start.
+    """Set the weights, in place, to the mean of themselves and of others', all trained from one start, or that start.
 
     They are then near one minimum, whose middle often answers better than any of them (Wortsman et al. 2022: model
     soups; with the start itself, WiSE-FT). RuntimeError for other sizes.
