@@ -54,3 +54,17 @@ INLINE vec exponential(vec x) {
     p = p * rest * rest + rest + all(1.0f);
     return (vec)(some & ((ints)p + (n << 23)));
 }
+
+/* Room for `count` numbers, this thread's for good; null where there is no memory. Every batch asks for other sizes, which
+   the C library's allocator keeps apart in one long list. */
+static inline float *room_for(int64_t count) {
+    static __thread float *kept = NULL;
+    static __thread int64_t most = 0;
+    if (count > most) {
+        free(kept);
+        most = (count + count / 4 + LANES - 1) / LANES * LANES;
+        kept = aligned_alloc(4 * LANES, most * sizeof(float));
+        if (!kept) most = 0;
+    }
+    return kept;
+}

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-SOURCES = tuple(Path(__file__).with_name(name) for name in ("ragged.c", "rowwise.c"))
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("ragged.c", "rowwise.c", "weights.c"))
 HEADER = Path(__file__).with_name("kernel.h")
 FLAGS = ("-O3", "-march=native", "-shared", "-fPIC", "-lm")
 COMPILERS = ("cc", "gcc", "clang")

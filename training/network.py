@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from model.links import FEATURES, OVERLAPS
 from model.tokenizer import PAD, SLOT, SPECIAL_TOKENS, Tokenizer
 from training.config import ModelConfig
+from training.linear import Linear
 from training.rowwise import Stream, gelu, norm_after, norm_beside
 
 MASKED = -1e4  # added to forbidden attention scores; finite in bf16, so that a fully masked row stays a number
@@ -162,11 +163,11 @@ class EncoderLayer(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.qkv = nn.Linear(config.width, 3 * config.width)
-        self.attention_out = nn.Linear(config.width, config.width)
+        self.qkv = Linear(config.width, 3 * config.width)
+        self.attention_out = Linear(config.width, config.width)
         self.attention_norm = nn.LayerNorm(config.width, eps=1e-12)
-        self.up = nn.Linear(config.width, config.feed_forward)
-        self.down = nn.Linear(config.feed_forward, config.width)
+        self.up = Linear(config.width, config.feed_forward)
+        self.down = Linear(config.feed_forward, config.width)
         self.norm = nn.LayerNorm(config.width, eps=1e-12)
         self.dropout = nn.Dropout(0.0)
 
@@ -187,9 +188,9 @@ class Encoder(nn.Module):
         self.positions = nn.Embedding(config.max_positions, config.width)
         self.norm = nn.LayerNorm(config.width, eps=1e-12)
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
-        self.cross = nn.Linear(config.width, 2 * config.decoder_layers * config.kv_width, bias=False)
-        self.copy_key = nn.Linear(config.width, config.copy_width, bias=False)
-        self.late = nn.Linear(config.width, config.copy_width, bias=False) if config.late else None
+        self.cross = Linear(config.width, 2 * config.decoder_layers * config.kv_width, bias=False)
+        self.copy_key = Linear(config.width, config.copy_width, bias=False)
+        self.late = Linear(config.width, config.copy_width, bias=False) if config.late else None
         self.word_dropout = WordDropout(0.0)
         self.kv_width, self.decoder_layers, self.head_width = config.kv_width, config.decoder_layers, config.head_width
 
@@ -230,14 +231,14 @@ class DecoderLayer(nn.Module):
         super().__init__()
         self.head_width, self.kv_width = config.head_width, config.kv_width
         self.self_norm = nn.LayerNorm(config.width)
-        self.qkv = nn.Linear(config.width, config.width + 2 * config.kv_width, bias=False)
-        self.self_out = nn.Linear(config.width, config.width, bias=False)
+        self.qkv = Linear(config.width, config.width + 2 * config.kv_width, bias=False)
+        self.self_out = Linear(config.width, config.width, bias=False)
         self.cross_norm = nn.LayerNorm(config.width)
-        self.cross_q = nn.Linear(config.width, config.width, bias=False)
-        self.cross_out = nn.Linear(config.width, config.width, bias=False)
+        self.cross_q = Linear(config.width, config.width, bias=False)
+        self.cross_out = Linear(config.width, config.width, bias=False)
         self.norm = nn.LayerNorm(config.width)
-        self.up = nn.Linear(config.width, config.feed_forward)
-        self.down = nn.Linear(config.feed_forward, config.width)
+        self.up = Linear(config.width, config.feed_forward)
+        self.down = Linear(config.feed_forward, config.width)
         self.dropout = nn.Dropout(0.0)
 
     def forward(
@@ -265,24 +266,24 @@ class Decoder(nn.Module):
         self.config = config
         self.embedding = embedding
         self.embedding_norm = nn.LayerNorm(config.width)
-        self.slot = nn.Linear(config.width, config.width)
-        self.parameter = nn.Linear(config.width, config.width, bias=False)
+        self.slot = Linear(config.width, config.width)
+        self.parameter = Linear(config.width, config.width, bias=False)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
         self.norm = nn.LayerNorm(config.width)
-        self.route = nn.Linear(config.width, 1)
+        self.route = Linear(config.width, 1)
         self.route_similarity = nn.Parameter(
             torch.tensor(10.0)
         )  # weight of cosine(conversation, tool) in the route score
-        self.route_overlap = nn.Linear(config.width, OVERLAPS)
+        self.route_overlap = Linear(config.width, OVERLAPS)
         if config.late:
             self.route_late = nn.Parameter(torch.tensor(10.0))
-        self.to_vocab = nn.Linear(config.width, config.width, bias=False)
+        self.to_vocab = Linear(config.width, config.width, bias=False)
         self.vocab_bias = nn.Parameter(torch.zeros(config.vocab_size))
-        self.gate = nn.Linear(config.width, 3)
-        self.copy_query = nn.Linear(config.width, config.copy_width)
+        self.gate = Linear(config.width, 3)
+        self.copy_query = Linear(config.width, config.copy_width)
         self.copy_match = nn.Parameter(torch.tensor([1.0, 2.0, 2.0]))
-        self.copy_used = nn.Linear(config.width, 2)
-        self.copy_link = nn.Linear(config.width, FEATURES)
+        self.copy_used = Linear(config.width, 2)
+        self.copy_link = Linear(config.width, FEATURES)
         # Added to the keys and values of all layers, side by side as `Encoder.cross` makes them, of a conversation's
         # token that calls have copied, where a slot behind them reads it.
         self.covered = nn.Parameter(torch.zeros(2 * config.decoder_layers * config.kv_width))

@@ -124,20 +124,6 @@ INLINE void gathered(float *out, const float *a, int64_t a_width, const float *b
     else gathered_of(2, out, a, a_width, b, rows, count, dp);
 }
 
-/* Room for `count` numbers, this thread's for good; null where there is no memory. Every batch asks for other sizes, which
-   the C library's allocator keeps apart in one long list. */
-static float *room_for(int64_t count) {
-    static __thread float *kept = NULL;
-    static __thread int64_t most = 0;
-    if (count > most) {
-        free(kept);
-        most = count + count / 4;
-        kept = malloc(most * sizeof(float));
-        if (!kept) most = 0;
-    }
-    return kept;
-}
-
 /* All tokens' numbers of one head as rows and, unless that is null, as columns. */
 static void take_all(float *rows, float *columns, const Matrix *m, int64_t count, int64_t width, int64_t head, int64_t d) {
     int64_t dp = whole(d, LANES);
