@@ -18,7 +18,7 @@ from training.data.packing import Packed
 from training.data.reads import Reads
 from training.kernel import load_kernel
 from training.network import MASKED, Attention, Network, attend, attend_part, merge_parts
-from training.ragged import Spans, ragged_attention
+from training.ragged import Spans, ragged_attention, ragged_self_attention
 
 
 class FillAttention(Attention):
@@ -30,16 +30,19 @@ class FillAttention(Attention):
     kept: list[tuple[Tensor, Tensor]]  # of each layer [N, kv_width]
 
 
-def text_attention(texts: Packed, head_width: int) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """The encoder's: every text reads itself."""
+def text_attention(texts: Packed, head_width: int) -> Callable[[Tensor], Tensor]:
+    """The encoder's: every text reads itself. Maps queries, keys and values side by side [N, 3*width] to [N, width]."""
     if _compiled(texts.ids):
         spans = Spans(_places(texts.start, texts.length, texts.start, texts.length))
-        return lambda q, k, v: ragged_attention(q, k, v, spans, head_width)
+        return lambda qkv: ragged_self_attention(qkv, spans, head_width)
     padding = [bias(ids != PAD)[:, None, None] for ids in texts.split(texts.ids)]
 
-    def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        parts = zip(texts.split(q), texts.split(k), texts.split(v), padding, strict=True)
-        return texts.join(attend(*part, head_width) for part in parts)
+    def attention(qkv: Tensor) -> Tensor:
+        out = []
+        for part, hidden in zip(texts.split(qkv), padding, strict=True):
+            q, k, v = part.chunk(3, dim=-1)
+            out.append(attend(q, k, v, hidden, head_width))
+        return texts.join(out)
 
     return attention
 

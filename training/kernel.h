@@ -1,5 +1,7 @@
 /* Vectors and matrices, for the kernels of training on a CPU. */
 
+#pragma once
+
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-SOURCES = tuple(Path(__file__).with_name(name) for name in ("ragged.c", "rowwise.c", "weights.c"))
-HEADER = Path(__file__).with_name("kernel.h")
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("ragged.c", "rowwise.c", "tiled.c", "weights.c"))
+HEADERS = tuple(Path(__file__).with_name(name) for name in ("kernel.h", "amx.h"))
 FLAGS = ("-O3", "-march=native", "-shared", "-fPIC", "-lm")
 COMPILERS = ("cc", "gcc", "clang")
 
@@ -51,7 +51,9 @@ def load_kernel() -> ctypes.CDLL | None:
         return None
     # The compiler makes use of what this very processor can do; another one may share the folder.
     key = hashlib.sha256(
-        b"\0".join([*(f.read_bytes() for f in (HEADER, *SOURCES)), " ".join((compiler, *FLAGS)).encode(), _processor()])
+        b"\0".join(
+            [*(f.read_bytes() for f in (*HEADERS, *SOURCES)), " ".join((compiler, *FLAGS)).encode(), _processor()]
+        )
     ).hexdigest()[:16]
     cached = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bodkin" / f"kernel-{key}.so"
     try:
@@ -62,6 +64,17 @@ def load_kernel() -> ctypes.CDLL | None:
         why = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else error
         print(f"the kernels could not be compiled, so training is slower: {why}", file=sys.stderr)
         return None
+
+
+def matrix_units() -> bool:
+    """Whether there is a kernel, and a processor with a matrix unit (AMX) that it may use."""
+    kernel = load_kernel()
+    return kernel is not None and _permitted(kernel)
+
+
+@cache
+def _permitted(kernel: ctypes.CDLL) -> bool:
+    return bool(kernel.amx_ready())
 
 
 def _compile(compiler: str, to: Path) -> None:

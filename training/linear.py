@@ -8,14 +8,14 @@ bias, and what it gives is in float32 throughout. Other processors, a GPU, and e
 from __future__ import annotations
 
 import ctypes
-from functools import cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.flop_counter import register_flop_formula
 
-from training.kernel import load_kernel, matrix_of
+from training.kernel import load_kernel, matrix_of, matrix_units
 
 MULTIPLE = 32  # of weights.c: numbers of inputs and outputs
 
@@ -44,31 +44,31 @@ def _autocasts_to_bf16() -> bool:
     return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
 
 
-@cache
-def matrix_units() -> bool:
-    """Whether there is a kernel, and a processor with matrix units that it may use."""
-    kernel = load_kernel()
-    return kernel is not None and bool(kernel.amx_ready())
-
-
-def weight_gradient(grad: Tensor, x: Tensor, bias: bool) -> tuple[Tensor, Tensor | None]:
+@torch.library.custom_op("bodkin::weight_gradient", mutates_args=())
+def weight_gradient(grad: Tensor, x: Tensor, bias: bool) -> tuple[Tensor, Tensor]:
     """grad [N, outputs] and x [N, inputs], both bfloat16 and both numbers multiples of 32 -> grad^T x [outputs, inputs]
-    and, with `bias`, what the rows of grad add up to [outputs], in float32. The same for any number of threads."""
+    and, with `bias`, what the rows of grad add up to [outputs] (else [0]), in float32. The same for any number of
+    threads. An operator, so that its FLOPs are counted as others' are."""
     kernel = load_kernel()
     assert kernel is not None and grad.dtype == x.dtype == torch.bfloat16
     grad, x = (t if t.stride(1) == 1 else t.contiguous() for t in (grad, x))
     weight = torch.empty(grad.shape[1], x.shape[1])
-    sums = torch.empty(grad.shape[1]) if bias else None
+    sums = torch.empty(grad.shape[1] if bias else 0)
     failed = kernel.weight_gradient(
         ctypes.byref(matrix_of(grad)),
         ctypes.byref(matrix_of(x)),
         ctypes.c_void_p(weight.data_ptr()),
-        ctypes.c_void_p(None if sums is None else sums.data_ptr()),
+        ctypes.c_void_p(sums.data_ptr() if bias else None),
         *map(ctypes.c_int64, (len(x), *weight.shape, torch.get_num_threads())),
     )
     if failed:
         raise MemoryError("no memory for the gradient of a layer's weights")
     return weight, sums
+
+
+@register_flop_formula(torch.ops.bodkin.weight_gradient)
+def _flops(grad: torch.Size, x: torch.Size, *_: object, **__: object) -> int:
+    return 2 * grad[0] * grad[1] * x[1]
 
 
 class _Linear(torch.autograd.Function):
@@ -84,4 +84,5 @@ class _Linear(torch.autograd.Function):
         x, matrix = ctx.saved_tensors
         grad = grads[0]
         of_x = (grad @ matrix).to(ctx.type) if ctx.needs_input_grad[0] else None
-        return of_x, *weight_gradient(grad, x, ctx.bias)
+        of_weight, of_bias = weight_gradient(grad, x, ctx.bias)
+        return of_x, of_weight, of_bias if ctx.bias else None

@@ -182,11 +182,9 @@ def _fill_loss(
         twin.append((copied * same_twin).sum(-1)[chosen])
     states = hidden[counted]  # [F, width]
     gates = decoder.gates(states)
-    # Cross-entropy without its mean: the one operator that makes a single pass of this, the widest tensor of a step.
     padding = pad_to(ROWS, len(states)) - len(states)
-    logits = decoder.vocab_logits(F.pad(states, (0, 0, 0, padding)))
     targets = F.pad(batch.target[counted], (0, padding))
-    vocab = (-F.cross_entropy(logits, targets, reduction="none")).exp()[: len(states)]
+    vocab = decoder.vocab_probability(F.pad(states, (0, 0, 0, padding)), targets)[: len(states)]
     probability = gates[:, 0] * vocab + gates[:, 1] * torch.cat(exact) + gates[:, 2] * torch.cat(twin)
     accuracy = (probability > 0.5).float().mean()
     shares = zip(batch.decoder.rows(batch.row_weight), batch.decoder.shapes, strict=True)

@@ -22,7 +22,7 @@ from model.links import FEATURES, OVERLAPS
 from model.tokenizer import PAD, SLOT, SPECIAL_TOKENS, Tokenizer
 from training.config import ModelConfig
 from training.linear import Linear
-from training.rowwise import Stream, gelu, norm_after, norm_beside
+from training.rowwise import Stream, gelu, norm_after, norm_beside, probability, rotate
 
 MASKED = -1e4  # added to forbidden attention scores; finite in bf16, so that a fully masked row stays a number
 
@@ -130,16 +130,6 @@ def _ungrouped(x: Tensor, length: int) -> Tensor:
     return x.unflatten(2, (-1, length)).permute(0, 3, 1, 2, 4).flatten(2, 3)
 
 
-def rotate(x: Tensor, positions: Tensor, head_width: int) -> Tensor:
-    """Rotary position embedding (Su et al. 2021, half-split form). x [.., n*d]; positions [..]."""
-    half = head_width // 2
-    frequencies = 10_000.0 ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
-    angles = positions[..., None, None].float() * frequencies  # [.., 1, d/2]
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-    first, second = x.view(*x.shape[:-1], -1, head_width).chunk(2, dim=-1)
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).reshape(x.shape)
-
-
 class WordDropout(nn.Module):
     """While training, a share `p` of the embeddings becomes zero, each as a whole, and the rest stays as it is.
 
@@ -171,10 +161,11 @@ class EncoderLayer(nn.Module):
         self.norm = nn.LayerNorm(config.width, eps=1e-12)
         self.dropout = nn.Dropout(0.0)
 
-    def forward(self, stream: Stream, attention: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Stream:
-        """`attention` maps queries, keys and values to the same shape: it alone knows what a row is."""
+    def forward(self, stream: Stream, attention: Callable[[Tensor], Tensor]) -> Stream:
+        """`attention` maps queries, keys and values side by side, [.., 3*width], to [.., width]: it alone knows what a
+        row is."""
         x, read = stream
-        attended = self.attention_out(attention(*self.qkv(read).chunk(3, dim=-1)))
+        attended = self.attention_out(attention(self.qkv(read)))
         x, read = norm_after(x, self.dropout(attended), self.attention_norm)
         return norm_after(x, self.dropout(self.down(gelu(self.up(read)))), self.norm)
 
@@ -194,7 +185,7 @@ class Encoder(nn.Module):
         self.word_dropout = WordDropout(0.0)
         self.kv_width, self.decoder_layers, self.head_width = config.kv_width, config.decoder_layers, config.head_width
 
-    def states(self, ids: Tensor, positions: Tensor, attention: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+    def states(self, ids: Tensor, positions: Tensor, attention: Callable[[Tensor], Tensor]) -> Tensor:
         """ids, positions [..] -> states [.., width]; see `EncoderLayer.forward`."""
         tokens = self.word_dropout(self.embedding(ids))
         stream = norm_after(tokens, F.embedding(positions, self.positions.weight), self.norm)
@@ -206,7 +197,12 @@ class Encoder(nn.Module):
         """ids [B, T], padded with PAD; pool [B, K, T] is 1.0 in the K ranges over which vectors are taken, else 0.0."""
         bias = torch.where(ids == PAD, MASKED, 0.0)[:, None, None]
         positions = torch.arange(ids.shape[1], device=ids.device)
-        x = self.states(ids, positions, lambda q, k, v: attend(q, k, v, bias, self.head_width))
+
+        def attention(qkv: Tensor) -> Tensor:
+            q, k, v = qkv.chunk(3, dim=-1)
+            return attend(q, k, v, bias, self.head_width)
+
+        x = self.states(ids, positions, attention)
         pooled = F.normalize((pool.to(x.dtype) @ x).float(), dim=-1)
         batch, length = ids.shape
         cross = self.cross(x).view(batch, length, self.decoder_layers, 2 * self.kv_width).permute(2, 0, 1, 3)
@@ -320,7 +316,9 @@ class Decoder(nn.Module):
         if not self.config.induction:
             return scores
         bonus = F.pad(self.copy_match.cumsum(0), (1, 0))  # the bonus of 0, 1, 2 and 3 matching tokens
-        # Not bonus[matches], whose gradient a GPU would add up one by one: a few places have all of the elements.
+        if torch.is_grad_enabled() and not torch.onnx.is_in_onnx_export():
+            looked_up: Tensor = _Bonus.apply(bonus, matches)
+            return scores + looked_up
         return scores + F.embedding(matches, bonus[:, None]).squeeze(-1)
 
     def coverage(self, hidden: Tensor, used: Tensor, before: Tensor) -> Tensor:
@@ -347,12 +345,31 @@ class Decoder(nn.Module):
         """hidden [N, width] -> [N, V]."""
         return F.linear(self.to_vocab(hidden), self.embedding.weight) + self.vocab_bias
 
+    def vocab_probability(self, hidden: Tensor, target: Tensor) -> Tensor:
+        """The softmax of `vocab_logits` at `target`: hidden [N, width], target [N] -> [N]."""
+        return probability(F.linear(self.to_vocab(hidden), self.embedding.weight), self.vocab_bias, target)
+
     def gates(self, hidden: Tensor) -> Tensor:
         """hidden [..., width] -> [..., 3]: the shares of vocabulary, copying, and copying without the leading space."""
         scores = self.gate(hidden).float()
         if not self.config.copy:
             scores = F.pad(scores[..., :1], (0, 2), value=MASKED)
         return scores.softmax(-1)
+
+
+class _Bonus(torch.autograd.Function):
+    """bonus[matches], of which a few numbers have very many places: their gradients would be added up one by one."""
+
+    @staticmethod
+    def forward(ctx: Any, bonus: Tensor, matches: Tensor) -> Tensor:
+        ctx.save_for_backward(matches)
+        ctx.size = len(bonus)
+        return bonus[matches]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (matches,) = ctx.saved_tensors
+        return torch.stack([grads[0].masked_fill(matches != k, 0.0).sum() for k in range(ctx.size)]), None
 
 
 def match_lengths(source: Tensor, twins: Tensor, written: Tensor) -> Tensor:

@@ -108,3 +108,59 @@ void norm_backward(const Matrix *sum, const float *weight, const float *centre, 
         }
     }
 }
+
+/* share[r], the softmax of logits[r] + bias at target[r], and totals[r], the log of what its exponentials add up to; logits
+   [rows, width]. */
+void pick_forward(const Matrix *logits, const float *bias, const int64_t *target, float *share, float *totals, int64_t rows, int64_t width, int64_t threads) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t r = 0; r < rows; r++) {
+        vec tops = all(-INFINITY), sums = {};
+        for (int64_t c = 0; c < width; c += LANES) {
+            vec x = read_vec(logits, r * logits->stride + c) + load(bias + c);
+            tops = choose(x > tops, x, tops);
+        }
+        float top = -INFINITY;
+        for (int k = 0; k < LANES; k++) top = tops[k] > top ? tops[k] : top;
+        for (int64_t c = 0; c < width; c += LANES) sums += exponential(read_vec(logits, r * logits->stride + c) + load(bias + c) - all(top));
+        totals[r] = top + logf(added(sums));
+        int64_t block = target[r] / LANES * LANES;
+        vec x = read_vec(logits, r * logits->stride + block) + load(bias + block);
+        share[r] = expf(x[target[r] - block] - totals[r]);
+    }
+}
+
+/* Gradients of logits from those of share, and by blocks of `size` rows what adds up to that of bias, [blocks, width]. */
+void pick_backward(const Matrix *logits, const float *bias, const int64_t *target, const float *share, const float *totals, const float *grad, const Matrix *made, float *bias_grad, int64_t rows, int64_t width, int64_t size, int64_t threads) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t block = 0; block < (rows + size - 1) / size; block++) {
+        float *to_bias = bias_grad + block * width;
+        memset(to_bias, 0, width * sizeof(float));
+        for (int64_t r = block * size; r < rows && r < (block + 1) * size; r++) {
+            float slope = grad[r] * share[r];
+            for (int64_t c = 0; c < width; c += LANES) {
+                vec x = exponential(read_vec(logits, r * logits->stride + c) + load(bias + c) - all(totals[r])) * all(-slope);
+                int64_t k = target[r] - c;
+                if (k >= 0 && k < LANES) x[k] += slope;
+                store(to_bias + c, load(to_bias + c) + x);
+                write_vec(made, r * made->stride + c, x);
+            }
+        }
+    }
+}
+
+/* Rotary embedding: the two halves (x, y) of each head of d numbers become (x cos - y sin, y cos + x sin), sin times
+   `sign`; from and to [rows, heads * d], angles [positions, d], cosines and behind them sines; d a multiple of 2 LANES. */
+void rotate_heads(const Matrix *from, const Matrix *to, const float *angles, const int64_t *position, int64_t rows, int64_t heads, int64_t d, float sign, int64_t threads) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t r = 0; r < rows; r++) {
+        const float *cosines = angles + position[r] * d, *sines = cosines + d / 2;
+        for (int64_t h = 0; h < heads; h++)
+            for (int64_t c = 0; c < d / 2; c += LANES) {
+                int64_t at = h * d + c;
+                vec x = read_vec(from, r * from->stride + at), y = read_vec(from, r * from->stride + at + d / 2);
+                vec cosine = load(cosines + c), sine = load(sines + c) * all(sign);
+                write_vec(to, r * to->stride + at, x * cosine - y * sine);
+                write_vec(to, r * to->stride + at + d / 2, y * cosine + x * sine);
+            }
+    }
+}

@@ -1,4 +1,4 @@
-"""What stands between the matrix products of a layer: a residual's sum with its LayerNorm, and GELU.
+"""What stands between matrix products: sums and norms, GELU, rotary positions, the probability of a token.
 
 On a CPU each is one pass of a compiled kernel (`rowwise.c`) where operators make up to six: sums, norms, and the
 roundings to bf16 that matrix products want. Both ways give the same; GELU in bf16, to a fraction of its rounding.
@@ -55,6 +55,31 @@ def norm_beside(x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Stream:
     return Stream(total, read)
 
 
+def rotate(x: Tensor, positions: Tensor, head_width: int) -> Tensor:
+    """Rotary position embedding (Su et al. 2021, half-split form). x [.., n*d]; positions [..]."""
+    half = head_width // 2
+    if _compiled(x) and half % LANES == 0:
+        rotated: Tensor = _Rotate.apply(x, positions, head_width)
+        return rotated
+    angles = _angles(positions, half)[..., None, :]  # [.., 1, d/2]
+    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    first, second = x.view(*x.shape[:-1], -1, head_width).chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).reshape(x.shape)
+
+
+def _angles(positions: Tensor, half: int) -> Tensor:
+    frequencies = 10_000.0 ** (-torch.arange(half, device=positions.device, dtype=torch.float32) / half)
+    return positions[..., None].float() * frequencies
+
+
+def probability(logits: Tensor, bias: Tensor, target: Tensor) -> Tensor:
+    """softmax(logits + bias) at `target`: logits [n, V], bias [V], target [n] -> [n]."""
+    if not _compiled(logits) or bias.dtype != torch.float32:
+        return (-F.cross_entropy(logits + bias, target, reduction="none")).exp()
+    found: Tensor = _Probability.apply(logits, bias, target)
+    return found
+
+
 def _compiled(x: Tensor, y: Tensor | None = None, norm: nn.LayerNorm | None = None) -> bool:
     known = x.device.type == "cpu" and x.dtype in TYPES and x.ndim == 2 and x.shape[-1] % LANES == 0
     known = known and (y is None or (y.dtype in TYPES and y.shape == x.shape))
@@ -109,6 +134,43 @@ class _SumNorm(torch.autograd.Function):
         of_y = of_x if of_y is None else of_y
         of_weight, of_bias = (x.view(blocks, width).sum(0) for x in (of_weight, of_bias))
         return of_x.to(ctx.types[0]), of_y, of_weight, of_bias, None, None
+
+
+class _Rotate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, positions: Tensor, head_width: int) -> Tensor:
+        angles = _angles(torch.arange(int(positions.max()) + 1), head_width // 2)
+        ctx.table, ctx.positions, ctx.head_width = torch.cat((angles.cos(), angles.sin()), -1), positions, head_width
+        return _rotated(x, ctx, 1.0)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return _rotated(grads[0], ctx, -1.0), None, None
+
+
+def _rotated(x: Tensor, ctx: Any, sign: float) -> Tensor:
+    out = x.new_empty(x.shape)
+    heads = x.shape[1] // ctx.head_width
+    _call("rotate_heads", x, out, ctx.table.view(-1), ctx.positions.contiguous(), len(x), heads, ctx.head_width, sign)
+    return out
+
+
+class _Probability(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, bias: Tensor, target: Tensor) -> Tensor:
+        share, totals = logits.new_empty(2, len(logits), dtype=torch.float32)
+        _call("pick_forward", logits, bias, target, share, totals, *logits.shape)
+        ctx.save_for_backward(logits, bias, target, share, totals)
+        return share
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        logits, bias, target, share, totals = ctx.saved_tensors
+        rows, width = logits.shape
+        made = torch.empty_like(logits)
+        of_bias = totals.new_empty(-(-rows // BLOCK) * width)
+        _call("pick_backward", *ctx.saved_tensors, grads[0], made, of_bias, rows, width, BLOCK)
+        return made, of_bias.view(-1, width).sum(0), None
 
 
 def _call(name: str, *arguments: Tensor | int | float | None) -> None:

@@ -145,8 +145,9 @@ def test_cosines_of_a_batch_are_those_of_its_texts_alone(folder: Path) -> None:
 def alone(encoder: Encoder, packed: Packed) -> torch.Tensor:
     """The states of the only text, by torch's own attention."""
 
-    def attention(*qkv: torch.Tensor) -> torch.Tensor:
-        heads = (x.unflatten(-1, (TINY.heads, TINY.head_width)).transpose(0, 1) for x in qkv)
+    def attention(qkv: torch.Tensor) -> torch.Tensor:
+        parts = qkv.chunk(3, dim=-1)
+        heads = (x.unflatten(-1, (TINY.heads, TINY.head_width)).transpose(0, 1) for x in parts)
         return torch.nn.functional.scaled_dot_product_attention(*heads).transpose(0, 1).flatten(1)
 
     length = int(packed.length[0])

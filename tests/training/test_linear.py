@@ -1,4 +1,4 @@
-"""Linear layers on a processor with matrix units give what `nn.Linear` gives, and gradients nearer to the exact ones."""
+"""Linear layers on a processor with a matrix unit give what `nn.Linear` gives, and gradients nearer to exact ones."""
 
 from __future__ import annotations
 
@@ -11,22 +11,26 @@ torch = pytest.importorskip("torch")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
+from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from training import linear  # noqa: E402
-from training.linear import Linear, matrix_units, weight_gradient  # noqa: E402
+from training.kernel import matrix_units  # noqa: E402
+from training.linear import Linear, weight_gradient  # noqa: E402
+
+Shape = tuple[int, ...]
 
 needs_units = pytest.mark.skipif(not matrix_units(), reason="no matrix units, or no C compiler")
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Shape]:
     """The shapes of the gradients that the kernel makes."""
-    shapes: list[torch.Size] = []
+    shapes: list[Shape] = []
     kernel = linear.weight_gradient
 
-    def counted(grad: Tensor, x: Tensor, bias: bool) -> tuple[Tensor, Tensor | None]:
+    def counted(grad: Tensor, x: Tensor, bias: bool) -> tuple[Tensor, Tensor]:
         weight, sums = kernel(grad, x, bias)
-        shapes.append(weight.shape)
+        shapes.append(tuple(weight.shape))
         return weight, sums
 
     monkeypatch.setattr(linear, "weight_gradient", counted)
@@ -71,8 +75,8 @@ def test_the_kernel_adds_up_over_all_tokens(tokens: int, outputs: int, inputs: i
     finally:
         torch.set_num_threads(before)
     torch.testing.assert_close(weight, grad.float().T @ x.float(), atol=2e-3, rtol=1e-4)
-    assert (sums is None) is not bias
-    if sums is not None:
+    assert sums.shape == ((outputs,) if bias else (0,))
+    if bias:
         torch.testing.assert_close(sums, grad.float().sum(0), atol=2e-3, rtol=1e-4)
 
 
@@ -96,18 +100,18 @@ def test_any_number_of_threads_gives_the_same() -> None:
     torch.set_num_threads(before)
     for weight, sums in found[1:]:
         assert torch.equal(weight, found[0][0])
-        assert sums is not None and found[0][1] is not None and torch.equal(sums, found[0][1])
+        assert torch.equal(sums, found[0][1])
 
 
 @needs_units
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("low", [True, False], ids=["bf16", "float32"])
-def test_a_layer_gives_what_the_usual_one_gives(bias: bool, low: bool, made: list[torch.Size]) -> None:
+def test_a_layer_gives_what_the_usual_one_gives(bias: bool, low: bool, made: list[Shape]) -> None:
     ours, theirs = layers(96, 64, bias)
     x, grad = drawn(200, 96), drawn(200, 64, seed=1)
     x = x.bfloat16() if low else x
     (out, of_x), (their_out, of_their_x) = (through(layer, x, grad) for layer in (ours, theirs))
-    assert made == [torch.Size((64, 96))]
+    assert made == [(64, 96)]
     assert out.dtype == torch.bfloat16 and torch.equal(out, their_out)
     assert of_x.dtype == x.dtype and torch.equal(of_x, of_their_x)
     exact = nn.Linear(96, 64, bias)
@@ -128,7 +132,7 @@ def test_a_layer_gives_what_the_usual_one_gives(bias: bool, low: bool, made: lis
     ],
     ids=["float32", "three dimensions", "no gradients"],
 )
-def test_everything_else_is_left_to_the_usual_layer(way: Callable[[nn.Module], Tensor], made: list[torch.Size]) -> None:
+def test_everything_else_is_left_to_the_usual_layer(way: Callable[[nn.Module], Tensor], made: list[Shape]) -> None:
     ours, theirs = layers(96, 64, bias=True)
     out, expected = way(ours), way(theirs)
     assert torch.equal(out, expected)
@@ -140,7 +144,17 @@ def test_everything_else_is_left_to_the_usual_layer(way: Callable[[nn.Module], T
     assert not made
 
 
-def test_a_layer_of_few_outputs_is_left_to_the_usual_one(made: list[torch.Size]) -> None:
+@needs_units
+def test_its_products_are_counted_as_others_are() -> None:
+    counted = []
+    for layer in layers(96, 64, bias=True):
+        with FlopCounterMode(display=False) as counter:
+            through(layer, drawn(200, 96), drawn(200, 64))
+        counted.append(counter.get_total_flops())
+    assert counted == [3 * 2 * 200 * 96 * 64] * 2
+
+
+def test_a_layer_of_few_outputs_is_left_to_the_usual_one(made: list[Shape]) -> None:
     ours, theirs = layers(96, 3, bias=True)
     found = [through(layer, drawn(8, 96), drawn(8, 3)) for layer in (ours, theirs)]
     assert torch.equal(found[0][0], found[1][0])

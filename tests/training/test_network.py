@@ -112,7 +112,11 @@ def test_pooling_takes_the_mean_of_the_range(generator: torch.Generator) -> None
     ids = random_ids(generator, 1, 7)
     pool = torch.tensor([[[0.0, 0, 1, 1, 1, 0, 0]]])
     everything = torch.zeros(1, 1, 1, 7)
-    states = encoder.states(ids, torch.arange(7), lambda q, k, v: attend(q, k, v, everything, encoder.head_width))
+
+    def attention(qkv: torch.Tensor) -> torch.Tensor:
+        return attend(*qkv.chunk(3, dim=-1), everything, encoder.head_width)
+
+    states = encoder.states(ids, torch.arange(7), attention)
     mean = states[0, 2:5].mean(0)
     torch.testing.assert_close(encoder(ids, pool).pooled[0, 0], mean / mean.norm())
 
@@ -221,3 +225,15 @@ def test_match_lengths_of_a_source_shorter_than_the_lookback() -> None:
     assert serving.match_lengths(source, twins[source], [20, 20, 20]).tolist() == [0, 1]
     result = match_lengths(torch.from_numpy(source)[None], torch.from_numpy(twins), torch.tensor([[20, 20, 20]]))
     assert result[0, 2].tolist() == [0, 1]
+
+
+def test_the_gradient_of_the_bonus_is_that_of_looking_it_up() -> None:
+    decoder, generator = network().decoder, torch.Generator().manual_seed(0)
+    hidden = torch.randn(2, 3, decoder.config.width, generator=generator)
+    keys = torch.randn(2, 5, decoder.config.copy_width, generator=generator)
+    matches = torch.randint(0, 4, (2, 3, 5), generator=generator)
+    weights = torch.randn(2, 3, 5, generator=generator)
+    decoder.zero_grad()
+    (decoder.copy_scores(hidden, keys, matches, torch.zeros(2, 1, 5)) * weights).sum().backward()
+    expected = torch.stack([weights[matches >= k].sum() for k in (1, 2, 3)])
+    torch.testing.assert_close(decoder.copy_match.grad, expected)

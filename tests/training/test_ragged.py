@@ -18,12 +18,14 @@ from hypothesis import strategies as st  # noqa: E402
 
 from tests.training.test_loss import SPELLING, network  # noqa: E402
 from tests.training.test_loss import make_batch as some_batch  # noqa: E402
-from training.kernel import SOURCES, load_kernel  # noqa: E402
+from training import ragged  # noqa: E402
+from training.kernel import SOURCES, load_kernel, matrix_units  # noqa: E402
 from training.loss import compute_losses  # noqa: E402
 from training.network import attend  # noqa: E402
-from training.ragged import Spans, ragged_attention  # noqa: E402
+from training.ragged import Spans, ragged_attention, ragged_self_attention  # noqa: E402
 
 needs_kernel = pytest.mark.skipif(load_kernel() is None, reason="no C compiler")
+needs_units = pytest.mark.skipif(not matrix_units(), reason="no matrix unit, or no C compiler")
 HEADS = {"like ours": (32, 12, 4), "the encoder's": (32, 3, 3), "of half a vector": (8, 4, 2), "odd": (20, 2, 1)}
 KEYS = 90
 Place = tuple[int, int, int, int, int, int]
@@ -95,6 +97,99 @@ def test_slices_of_a_wider_matrix_in_bf16() -> None:
     expected.backward(gradient)
     assert wide.grad is not None
     torch.testing.assert_close(wide.grad.float(), exact.grad, atol=5e-2, rtol=2e-2)
+
+
+@needs_units
+@settings(deadline=None, max_examples=100)
+@given(placed(), st.sampled_from(["like ours", "the encoder's"]), st.booleans(), st.integers(1, 3))
+def test_tiles_give_the_same_to_what_bf16_rounds_off(
+    places: list[Place], heads: str, causal: bool, threads: int
+) -> None:
+    width, q_heads, kv_heads = HEADS[heads]
+    if causal:
+        places = [(q, n, min(f, KEYS - max(n, m)), max(n, m), s, o) for q, n, f, m, s, o in places]
+    spans = Spans(torch.tensor(places), causal)
+    generator = torch.Generator().manual_seed(len(places))
+    sizes = (places[-1][0] + places[-1][1] + 1, q_heads), (KEYS, kv_heads), (KEYS, kv_heads)
+    low = [torch.randn(n, h * width, generator=generator).bfloat16() for n, h in sizes]
+    gradient = torch.randn(low[0].shape, generator=generator).bfloat16()
+    compare(low, gradient, spans, width, threads)
+
+
+@needs_units
+@pytest.mark.parametrize("lengths", [(1,), (16, 17), (33, 1, 64, 31)])
+def test_tiles_of_texts_that_read_themselves(lengths: tuple[int, ...]) -> None:
+    """Whose keys' gradients are not added up but written at once. Behind the texts is padding, which has none."""
+    begin = torch.tensor([0, *lengths[:-1]]).cumsum(0)
+    length, none = torch.tensor(lengths), torch.zeros(len(lengths), dtype=torch.long)
+    spans = Spans(torch.stack((begin, length, begin, length, none, none), dim=1))
+    generator = torch.Generator().manual_seed(0)
+    low = [torch.randn(sum(lengths) + 5, 96, generator=generator).bfloat16() for _ in "qkv"]
+    gradient = torch.randn(low[0].shape, generator=generator).bfloat16()
+    compare(low, gradient, spans, 32, 2)
+
+
+def compare(low: list[torch.Tensor], gradient: torch.Tensor, spans: Spans, width: int, threads: int) -> None:
+    """Tiles, for spans of any size, against operators in float32."""
+    inputs = [x.clone().requires_grad_() for x in low]
+    exact = [x.float().requires_grad_() for x in low]
+    before = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ragged, "WORTH", 0)
+        torch.set_num_threads(threads)
+        try:
+            out = ragged_attention(*inputs, spans, width)
+            out.backward(gradient)
+        finally:
+            torch.set_num_threads(before)
+    expected = by_operators(*exact, spans, width)
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out.float(), expected, atol=2e-2, rtol=1e-2)
+    if expected.requires_grad:
+        expected.backward(gradient.float())
+    for x, y in zip(inputs, exact, strict=True):
+        assert x.grad is not None
+        right = torch.zeros_like(y) if y.grad is None else y.grad
+        assert (x.grad.float() - right).norm() <= 0.015 * right.norm() + 1e-3
+
+
+@needs_units
+def test_which_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles are for bf16, heads of 32 numbers, and spans of more than a few rows."""
+    kernel, taken = load_kernel(), []
+
+    class Watched:
+        def __getattr__(self, name: str) -> object:
+            taken.append(name.split("_")[0])
+            return getattr(kernel, name)
+
+    monkeypatch.setattr(ragged, "load_kernel", Watched)
+    some, one = Spans(torch.tensor([(0, 20, 0, 20, 0, 0)])), Spans(torch.tensor([(0, 1, 0, 20, 0, 0)]))
+    x = torch.zeros(20, 64)
+    for tensor, spans, width in (
+        (x, some, 32),
+        (x.bfloat16(), some, 16),
+        (x.bfloat16(), one, 32),
+        (x.bfloat16(), some, 32),
+    ):
+        ragged_attention(tensor, tensor, tensor, spans, width)
+    assert taken == ["ragged", "ragged", "ragged", "tiled"]
+
+
+@needs_kernel
+@pytest.mark.parametrize("low", [False, True], ids=["float32", "bf16"])
+def test_self_attention_is_the_same_side_by_side(low: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    wide = torch.randn(50, 3 * 96, generator=generator)
+    wide = (wide.bfloat16() if low else wide).requires_grad_()
+    apart = wide.detach().clone().requires_grad_()
+    spans = Spans(torch.tensor([(0, 20, 0, 20, 0, 0), (20, 25, 20, 25, 0, 0)]))
+    out, expected = ragged_self_attention(wide, spans, 32), ragged_attention(*apart.chunk(3, dim=-1), spans, 32)
+    gradient = torch.randn(out.shape, generator=generator).to(out.dtype)
+    out.backward(gradient)
+    expected.backward(gradient)
+    assert wide.grad is not None and apart.grad is not None
+    assert torch.equal(out, expected) and torch.equal(wide.grad, apart.grad)
 
 
 @needs_kernel

@@ -13,8 +13,9 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
+from training import rowwise  # noqa: E402
 from training.kernel import load_kernel  # noqa: E402
-from training.rowwise import BLOCK, Stream, gelu, norm_after, norm_beside  # noqa: E402
+from training.rowwise import BLOCK, Stream, gelu, norm_after, norm_beside, probability, rotate  # noqa: E402
 
 needs_kernel = pytest.mark.skipif(load_kernel() is None, reason="no C compiler")
 Sum = Callable[[Tensor, Tensor, nn.LayerNorm], Stream]
@@ -156,3 +157,58 @@ def test_operators_take_what_the_kernel_does_not(shape: tuple[int, ...], dtype: 
     for way in WAYS.values():
         assert all(map(torch.equal, *(w(x, y, norm) for w in way)))
     assert torch.equal(gelu(x), F.gelu(x))
+
+
+@needs_kernel
+@pytest.mark.parametrize("heads", [1, 4])
+@pytest.mark.parametrize("width", [32, 64])
+@pytest.mark.parametrize("low", [False, True], ids=["float32", "bf16"])
+def test_rotary_positions(heads: int, width: int, low: bool) -> None:
+    generator = torch.Generator().manual_seed(heads)
+    wide = torch.randn(40, heads * width + 16, generator=generator)  # as queries and keys are: part of a wider tensor
+    positions = torch.randint(0, 500, (40,), generator=generator)
+    gradient = torch.randn(40, heads * width, generator=generator)
+    found = []
+    for compiled in (True, False):
+        x = (wide.bfloat16() if low else wide.clone()).requires_grad_()
+        with pytest.MonkeyPatch.context() as patch:
+            if not compiled:
+                patch.setattr(rowwise, "load_kernel", lambda: None)
+            out = rotate(x[:, : heads * width], positions, width)
+        out.backward(gradient.to(out.dtype))
+        assert x.grad is not None and out.dtype == x.dtype
+        found.append((out.detach().float(), x.grad.float()))
+    tolerance = {"atol": 4e-2, "rtol": 2e-2} if low else {"atol": 1e-5, "rtol": 1e-5}
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, **tolerance)
+
+
+@needs_kernel
+@settings(deadline=None, max_examples=30)
+@given(st.sampled_from([1, 63, 64, 130]), st.sampled_from([16, 160, 14_000]), st.sampled_from([1.0, 30.0]))
+def test_the_probability_of_a_target(rows: int, width: int, spread: float) -> None:
+    generator = torch.Generator().manual_seed(rows)
+    logits = (torch.randn(rows, width, generator=generator) * spread).bfloat16()
+    bias = torch.randn(width, generator=generator)
+    target = torch.randint(0, width, (rows,), generator=generator)
+    gradient = torch.randn(rows, generator=generator)
+    given_logits, given_bias = logits.clone().requires_grad_(), bias.clone().requires_grad_()
+    out = probability(given_logits, given_bias, target)
+    out.backward(gradient)
+    exact_logits, exact_bias = logits.double().requires_grad_(), bias.double().requires_grad_()
+    expected = (exact_logits + exact_bias).softmax(-1)[torch.arange(rows), target]
+    expected.backward(gradient.double())
+    torch.testing.assert_close(out.double(), expected, atol=1e-6, rtol=2e-5)
+    assert given_logits.grad is not None and given_logits.grad.dtype == torch.bfloat16
+    torch.testing.assert_close(given_logits.grad.double(), exact_logits.grad, atol=1e-5, rtol=1e-2)
+    torch.testing.assert_close(given_bias.grad, exact_bias.grad, atol=1e-5, rtol=1e-3, check_dtype=False)
+
+
+@needs_kernel
+def test_a_probability_that_vanishes_is_a_number() -> None:
+    logits = torch.zeros(2, 32)
+    logits[:, 3] = 1e4
+    logits = logits.bfloat16().requires_grad_()
+    out = probability(logits, torch.zeros(32), torch.tensor([0, 3]))
+    out.sum().backward()
+    assert out.tolist() == [0.0, 1.0] and logits.grad is not None and not logits.grad.isnan().any()
