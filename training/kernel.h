@@ -24,6 +24,11 @@ typedef struct {
     int64_t bf16;
 } Matrix;
 
+/* Queries `query`..+`queries` read the keys `first`..+`firsts` and then `second`..+`seconds`. */
+typedef struct {
+    int64_t query, queries, first, firsts, second, seconds;
+} Span;
+
 INLINE vec load(const float *p) { return *(const loose *)p; }
 INLINE void store(float *p, vec x) { *(loose *)p = x; }
 INLINE vec all(float x) { return x - (vec){}; }

@@ -10,11 +10,6 @@
 #define COLUMNS (2 * LANES) /* keys that are scored at once; reading beyond a span's end is made harmless */
 #define ROWS 4
 
-/* Queries `query`..+`queries` read the keys `first`..+`firsts` and then `second`..+`seconds`. */
-typedef struct {
-    int64_t query, queries, first, firsts, second, seconds;
-} Span;
-
 INLINE int64_t whole(int64_t n, int64_t of) { return (n + of - 1) / of * of; }
 
 /* The d numbers of head `head` of `count` tokens from `begin` on as rows of dp. */

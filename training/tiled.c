@@ -7,10 +7,6 @@
 
 #include "amx.h"
 
-typedef struct {
-    int64_t query, queries, first, firsts, second, seconds;
-} Span;
-
 #if AMX
 
 #define D 32 /* numbers of a head: the depth of a tile */
