@@ -42,12 +42,13 @@ static void take_queries(uint16_t *to, const Matrix *m, const Part *p) {
     memset(to, 0, (p->all_rows - p->rows) * D * sizeof *to);
 }
 
-/* The other way round, from float32 and times `scale` [rows], or 1 where that is null. */
-static void give_queries(const Matrix *m, const float *from, const float *scale, const Part *p) {
+/* The other way round, from float32 and times `scale`; of each row its own, [rows], with `each`. */
+static void give_queries(const Matrix *m, const float *from, const float *scale, int each, const Part *p) {
     for (int64_t h = 0; h < p->share; h++)
         for (int64_t i = 0; i < p->span->queries; i++, from += D) {
             uint16_t *to = at(m, p->span->query + i, p->group * p->share + h);
-            vec by = all(scale ? *scale++ : 1.0f);
+            vec by = all(*scale);
+            scale += each;
             store_bf16(to, load(from) * by);
             store_bf16(to + LANES, load(from + LANES) * by);
         }
@@ -127,7 +128,7 @@ static void forward_part(const Part *p, char *memory, const Matrix *q, const Mat
     take_keys(keys, v, p);
     lay_out(right, keys, D, width, D, 0, 0);
     multiply(mixed, D, of_rows(shares, width), right, rows, D, width / DEEP, 0);
-    give_queries(out, mixed, parts, p);
+    give_queries(out, mixed, parts, 1, p);
 }
 
 /* Where gradients of keys and values go: to where they belong or, if several spans share keys, added up in float32. */
@@ -190,8 +191,7 @@ static void backward_part(const Part *p, char *memory, const Matrix *q, const Ma
     memset(turned + p->rows * width, 0, (rows - p->rows) * width * 2);
     lay_out(right, keys, D, width, D, 0, 0);
     multiply(made, D, of_rows(turned, width), right, rows, D, width / DEEP, 0);
-    for (int64_t c = 0; c < p->rows * D; c += LANES) store(made + c, load(made + c) * all(scale));
-    give_queries(q_grad, made, 0, p);
+    give_queries(q_grad, made, &scale, 0, p);
     lay_out(left, turned, width, rows, width, 1, 0);
     lay_out(right, queries, D, rows, D, 0, 0);
     multiply(made, D, of_tiles(left, rows / DEEP), right, width, D, rows / DEEP, 0);
@@ -222,29 +222,37 @@ static void fetch_span(const Span *s, const Matrix *q, const Matrix *k, const Ma
     }
 }
 
-INLINE int empty(const Span *s) { return !s->queries || !(s->firsts + s->seconds); }
+static void fetch_all(const Span *s, const Matrix *q, const Matrix *k, const Matrix *v, const Matrix *out, const Matrix *grad, int64_t groups, int64_t share) {
+    fetch_span(s, q, k, v, groups, share);
+    fetch(out, s->query, s->queries, groups * share * D);
+    fetch(grad, s->query, s->queries, groups * share * D);
+}
 
-/* Groups are shared out among threads; one after the other, a span's are read from the same lines of memory.
-   As ragged_forward, for heads of 32 numbers in bf16. */
+/* Runs CALL for each part, `p`, of each span, `s`, in `memory` of its own, behind FETCH for the span. Groups are shared out
+   among threads: one after the other, a span's are read from the same lines of memory. */
+#define EACH_PART(FETCH, CALL)                                                               \
+    _Pragma("omp parallel for num_threads(threads) reduction(| : failed)")                   \
+    for (int64_t t = 0; t < threads; t++) {                                                  \
+        char *memory = (char *)room_for(room);                                               \
+        if (!memory) { failed = 1; continue; }                                               \
+        TileConfig theirs = use_tiles();                                                     \
+        for (const Span *s = spans; s < spans + n; s++) {                                    \
+            if (!s->queries || !(s->firsts + s->seconds)) continue;                          \
+            FETCH;                                                                           \
+            for (int64_t group = t; group < groups; group += threads) {                      \
+                Part p = part_of(s, group, share);                                           \
+                CALL;                                                                        \
+            }                                                                                \
+        }                                                                                    \
+        _tile_loadconfig(&theirs);                                                           \
+    }
+
+/* As ragged_forward, for heads of 32 numbers in bf16. */
 int tiled_forward(const Matrix *q, const Matrix *k, const Matrix *v, const Matrix *out, float *totals, const Span *spans, int64_t n, int64_t tokens, int64_t sources, int64_t groups, int64_t share, int64_t d, int64_t causal, int64_t threads) {
     int64_t room = most_room(spans, n, share);
     float scale = 1.0f / sqrtf((float)D);
     int failed = 0;
-#pragma omp parallel for num_threads(threads) reduction(| : failed)
-    for (int64_t t = 0; t < threads; t++) {
-        char *memory = (char *)room_for(room);
-        if (!memory) { failed = 1; continue; }
-        TileConfig theirs = use_tiles();
-        for (int64_t i = 0; i < n; i++) {
-            if (empty(spans + i)) continue;
-            fetch_span(spans + i, q, k, v, groups, share);
-            for (int64_t group = t; group < groups; group += threads) {
-                Part p = part_of(spans + i, group, share);
-                forward_part(&p, memory, q, k, v, out, totals, tokens, causal, scale);
-            }
-        }
-        _tile_loadconfig(&theirs);
-    }
+    EACH_PART(fetch_span(s, q, k, v, groups, share), forward_part(&p, memory, q, k, v, out, totals, tokens, causal, scale))
     return failed;
 }
 
@@ -265,23 +273,7 @@ int tiled_backward(const Matrix *q, const Matrix *k, const Matrix *v, const Matr
             memset((uint16_t *)k_grad->data + i * k_grad->stride, 0, width * 2);
             memset((uint16_t *)v_grad->data + i * v_grad->stride, 0, width * 2);
         }
-#pragma omp parallel for num_threads(threads) reduction(| : failed)
-    for (int64_t t = 0; t < threads; t++) {
-        char *memory = (char *)room_for(room);
-        if (!memory) { failed = 1; continue; }
-        TileConfig theirs = use_tiles();
-        for (int64_t i = 0; i < n; i++) {
-            if (empty(spans + i)) continue;
-            fetch_span(spans + i, q, k, v, groups, share);
-            fetch(out, spans[i].query, spans[i].queries, groups * share * D);
-            fetch(grad, spans[i].query, spans[i].queries, groups * share * D);
-            for (int64_t group = t; group < groups; group += threads) {
-                Part p = part_of(spans + i, group, share);
-                backward_part(&p, memory, q, k, v, out, grad, q_grad, &k_grads, &v_grads, totals, tokens, causal, scale);
-            }
-        }
-        _tile_loadconfig(&theirs);
-    }
+    EACH_PART(fetch_all(s, q, k, v, out, grad, groups, share), backward_part(&p, memory, q, k, v, out, grad, q_grad, &k_grads, &v_grads, totals, tokens, causal, scale))
     for (int64_t i = 0; sums && i < sources; i++)
         for (int64_t c = 0; c < width; c += LANES) {
             store_bf16((uint16_t *)k_grad->data + i * k_grad->stride + c, load(sums + i * width + c));
