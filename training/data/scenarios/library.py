@@ -20,6 +20,8 @@ from training.data.scenarios.phrasing import Phrasing, PhrasingError, Said, Slot
 
 FOLDER = Path(__file__).parents[2] / "scenarios"
 COMMON = "_common.yaml"
+# What is no value, though it stands in a list: only with arguments, as "month" or "code review" may well be one.
+GENERATOR = re.compile(r"code \S*[#%?^]\S*|(integer|number|digits|year) \S+\.\.\S+.*")
 LIST_LENGTH = 3  # items of a spoken list at most, where the schema does not say
 NUMBERS = 7  # of a list of numbers
 LONGEST = 9  # however many the schema allows
@@ -204,6 +206,8 @@ def resolve(spec: Any, lists: Mapping[str, Draw]) -> Draw:
     if isinstance(spec, list):
         if not spec or not all(isinstance(item, str | int | float | bool) for item in spec):
             raise GeneratorError(f"a list of values holds texts and numbers: {spec!r}")
+        if named := [item for item in spec if isinstance(item, str) and GENERATOR.fullmatch(item)]:
+            raise GeneratorError(f"a list holds values, and this is the name of a generator: {named[0]!r}")
         return generators.one_of(spec)
     if isinstance(spec, dict):
         if not spec or not all(isinstance(v, str | int | float | list) and v != [] for v in spec.values()):
