@@ -68,8 +68,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def load_network(path: Path) -> Network:
+    """`network_of` the checkpoint at `path`."""
+    return network_of(load_checkpoint(path))
+
+
+def network_of(state: dict[str, Any]) -> Network:
     """The network of a checkpoint, in evaluation mode: its best weights, of a run that kept them."""
-    state = load_checkpoint(path)
     network = Network(ModelConfig(**state["model_config"]))
     network.load_state_dict(Progress.of(state).best or state["network"])
     return network.eval()

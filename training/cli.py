@@ -178,13 +178,12 @@ def export(argv: Sequence[str]) -> int:
 
     from model.tokenizer import Tokenizer
     from training.artifact import artifact_network, average
-    from training.checkpoint import load_checkpoint, load_network
+    from training.checkpoint import load_checkpoint, network_of
     from training.data.shards import load_description
     from training.export import export as write
 
     def run() -> None:
-        checkpoints = [run / "checkpoint.pt" for run in options.run]
-        states = [load_checkpoint(checkpoint) for checkpoint in checkpoints]
+        states = [load_checkpoint(run / "checkpoint.pt") for run in options.run]
         info = {
             "trained": {
                 "steps": sum(state["step"] for state in states),
@@ -193,7 +192,7 @@ def export(argv: Sequence[str]) -> int:
             "data_sha256": [load_description(shards)["sha256"] for shards in options.shards],
         }
         tokenizer = Tokenizer.load(options.shards[0] / "tokenizer.json")
-        network, *others = map(load_network, checkpoints)
+        network, *others = map(network_of, states)
         if options.mean_with:
             others.append(artifact_network(options.mean_with))
         average(network, others)
