@@ -45,7 +45,16 @@ def train(argv: Sequence[str]) -> int:
     parser.add_argument("--accumulate", type=int, default=defaults.accumulate, help="micro-batches per step")
     for name in ("candidates", "warmup", "eval_every", "seed"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(defaults, name))
-    for name in ("decoder_lr", "encoder_lr", "decay", "dropout", "word_dropout", "anchor_weight", "checkpoint_minutes"):
+    for name in (
+        "decoder_lr",
+        "encoder_lr",
+        "muon_scale",
+        "decay",
+        "dropout",
+        "word_dropout",
+        "anchor_weight",
+        "checkpoint_minutes",
+    ):
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(defaults, name))
     parser.add_argument("--optimizer", choices=("adamw", "muon"), default=defaults.optimizer)
     parser.add_argument("--precision", choices=("bf16", "fp32"), default=defaults.precision)
@@ -88,7 +97,7 @@ def ablate(argv: Sequence[str]) -> int:
         parser.add_argument(f"--{name}", type=int, default=getattr(defaults, name))
     parser.add_argument("--warmup", type=int, help="steps (default: a tenth of them, at most 200)")
     parser.add_argument("--eval-every", type=int, help="steps between two points of the curves (default: a tenth)")
-    for name in ("decoder_lr", "encoder_lr", "decay"):
+    for name in ("decoder_lr", "encoder_lr", "muon_scale", "decay"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(defaults, name))
     parser.add_argument("--precision", choices=("bf16", "fp32"), default=defaults.precision)
     parser.add_argument("--workers", type=int, default=defaults.workers, help="processes that build batches (GPU: 4)")

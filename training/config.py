@@ -72,6 +72,7 @@ class TrainConfig:
     optimizer: Literal["adamw", "muon"] = "adamw"  # Muon, if chosen, moves the matrices inside the layers only
     decoder_lr: float = 1e-3
     encoder_lr: float = 2e-4
+    muon_scale: float = 1.0  # what Muon's parameters learn at, as a multiple of these two
     warmup: int = 200
     decay: float = 0.3  # the last share of the run, over which the rate falls to zero (warmup-stable-decay)
     patience: int = 0  # measurements without a lower held-out loss after which decay begins; 0: the last weights count

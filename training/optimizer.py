@@ -45,16 +45,18 @@ class Optimizers:
 def make_optimizer(network: Network, config: TrainConfig) -> Optimizers:
     """AdamW; with `config.optimizer == "muon"`, Muon for the matrices inside the layers.
 
-    What comes from the warm start learns at `encoder_lr`, the rest at `decoder_lr`. Vectors and embeddings do
-    not decay.
+    What comes from the warm start learns at `encoder_lr`, the rest at `decoder_lr`; what Muon moves, at
+    `config.muon_scale` times that, and it decays no faster for it. Vectors and embeddings do not decay.
     """
     groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         muon = config.optimizer == "muon" and ".layers." in name and parameter.ndim == 2
         inherited = name.startswith("encoder.") and not name.startswith(("encoder.cross", "encoder.copy_key"))
         rate = config.encoder_lr if inherited else config.decoder_lr
+        scale = config.muon_scale if muon else 1.0
         matrix = parameter.ndim > 1 and "embedding" not in name and "positions" not in name
-        groups.setdefault((muon, rate, config.weight_decay if matrix else 0.0), []).append(parameter)
+        decay = config.weight_decay / scale if matrix else 0.0  # a step takes away rate times decay
+        groups.setdefault((muon, scale * rate, decay), []).append(parameter)
 
     def chosen(muon: bool) -> list[dict[str, Any]]:
         return [
@@ -67,7 +69,8 @@ def make_optimizer(network: Network, config: TrainConfig) -> Optimizers:
     if config.optimizer == "muon":
         if not hasattr(torch.optim, "Muon"):
             raise ValueError(f"--optimizer muon needs torch 2.9 or newer, this is {torch.__version__}")
-        # Updates as large as AdamW's, so that its learning rates serve; Newton-Schulz is in bf16 on every device.
+        # Updates of a fifth of the rate (root mean square); AdamW's begin at the rate itself and become as small later.
+        # Newton-Schulz is in bf16 on every device.
         parts.append(torch.optim.Muon(chosen(True), adjust_lr_fn="match_rms_adamw"))
     return Optimizers(parts)
 

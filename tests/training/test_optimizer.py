@@ -60,6 +60,17 @@ def test_muon_steps_are_orthogonal_and_as_large_as_adamws() -> None:
     assert update.square().mean().sqrt().item() == pytest.approx(0.2, rel=0.25)
 
 
+def test_muon_scale_is_of_muons_rates_alone_and_leaves_decay_as_it_was() -> None:
+    net = random_network(0)
+    plain, scaled = (make_optimizer(net, replace(MUON, muon_scale=s)).parts for s in (1.0, 4.0))
+    rates = [
+        [sorted((g["lr"], g["lr"] * g["weight_decay"]) for g in part.param_groups) for part in parts]
+        for parts in (plain, scaled)
+    ]
+    assert rates[0][0] == rates[1][0]
+    assert [(4 * rate, pytest.approx(decay)) for rate, decay in rates[0][1]] == rates[1][1]
+
+
 def stepped(optimizer: Optimizers, net: torch.nn.Module, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     for p in net.parameters():

@@ -18,6 +18,7 @@ from model import load_engine
 from model.manifest import Manifest, add_info, read_manifest
 from model.prompt import dumps
 from model.tokenizer import Tokenizer
+from training.artifact import artifact_network
 from training.calibrate import FEWEST, calibrate, record
 from training.checkpoint import Progress, load_checkpoint
 from training.config import ModelConfig, TrainConfig
@@ -26,6 +27,7 @@ from training.data.prepare import read_requests
 from training.data.scenarios.library import FOLDER
 from training.data.shards import load_description
 from training.distil.batches import held_out_batches, mixed_batches, replay_rows
+from training.distil.blend import blend, held_out_loss
 from training.distil.comparison import Row, compare_artifacts, table, write_comparison
 from training.distil.dataset import start_digest, write_dataset
 from training.distil.general import general_requests
@@ -59,6 +61,8 @@ class DistilConfig:
             decay=0.4,
             patience=5,
             eval_every=20,
+            dropout=0.1,
+            word_dropout=0.1,  # the user's tools are asked for in other words, too
             anchor_weight=1.0,  # other tools than the user's are not to be forgotten
             checkpoint_minutes=2.0,
         )
@@ -135,9 +139,13 @@ def learn(
 def finish(
     labels: Sequence[Label], heldout: Sequence[Label], start: Path, out: Path, config: DistilConfig, *, threads: int = 2
 ) -> str | None:
-    """Export what `learn` left in `out` to `out`/artifact, and calibrate it; returns why it was not calibrated."""
-    network = fine_tune(out / "shards", start, out, config)
-    export_student(network, out / "artifact", start, manifest_info(labels, start, out, config))
+    """Blend what `learn` left in `out` with its start, export it to `out`/artifact, and calibrate it.
+
+    Returns why it was not calibrated.
+    """
+    network = fine_tune(out / "shards", start, out, config).cpu()
+    share = blend(network, artifact_network(start), held_out_loss(out / "shards", config.training))
+    export_student(network, out / "artifact", start, manifest_info(labels, start, out, config, share))
     return recalibrate(out / "artifact", heldout, threads)
 
 
@@ -188,8 +196,10 @@ def export_student(network: Network, artifact: Path, start: Path, info: Mapping[
     return export(network, Tokenizer.load(start / "tokenizer.json"), artifact, int8=int8, info=dict(info))
 
 
-def manifest_info(labels: Sequence[Label], start: Path, run: Path, config: DistilConfig) -> dict[str, Any]:
-    """What the student's manifest says about where it comes from."""
+def manifest_info(
+    labels: Sequence[Label], start: Path, run: Path, config: DistilConfig, share: float
+) -> dict[str, Any]:
+    """What the student's manifest says about where it comes from; `share` as of `blend`."""
     progress = Progress.of(load_checkpoint(run / "checkpoint.pt"))
     description = load_description(run / "shards")
     tools = {dumps([t.name, t.description, t.parameters]) for label in labels for t in label.example.tools}
@@ -203,6 +213,7 @@ def manifest_info(labels: Sequence[Label], start: Path, run: Path, config: Disti
             "steps": progress.step,
             "examples": progress.step * config.training.rows * config.training.accumulate,
             "best_step": best_step(progress),
+            "share": share,
             "minutes": round(progress.seconds / 60, 1),
         },
         "data_sha256": description["sha256"],

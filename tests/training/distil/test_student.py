@@ -33,6 +33,7 @@ from training.config import ModelConfig  # noqa: E402
 from training.data.example import Call  # noqa: E402
 from training.data.prepare import write_requests  # noqa: E402
 from training.data.shards import load_examples, load_tools  # noqa: E402
+from training.distil.blend import SHARES  # noqa: E402
 from training.distil.comparison import OWN  # noqa: E402
 from training.distil.dataset import write_dataset  # noqa: E402
 from training.distil.labels import write_labels  # noqa: E402
@@ -111,6 +112,7 @@ def test_the_manifest_says_where_it_comes_from(whole: tuple[Path, Student]) -> N
     assert info["tools"] == {"count": 4, "digest": info["tools"]["digest"]}
     assert info["trained"]["steps"] == student.steps == math.ceil(32 * 60 / 12)
     assert info["trained"]["best_step"] == student.best_step
+    assert info["trained"]["share"] in SHARES
     assert info["scores"][f"{OWN}/all"]["total"] == 75
     assert manifest.precision == base.precision and manifest.files != base.files
 
