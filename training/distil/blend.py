@@ -21,7 +21,7 @@ from training.network import Network, Spelling
 from training.train import evaluate
 
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of the student
-WORSE = 1.15  # how much of the lowest held-out loss may be given away for what was known before
+WORSE = 1.05  # how much of the lowest held-out loss may be given away for what was known before
 
 
 def blend(student: Network, start: Network, loss: Callable[[Network], float]) -> float:

@@ -59,7 +59,7 @@ class DistilConfig:
             encoder_lr=2e-4,
             warmup=20,
             decay=0.4,
-            patience=5,
+            patience=15,  # measurements are noisy while the rate is high
             eval_every=20,
             dropout=0.1,
             word_dropout=0.1,  # the user's tools are asked for in other words, too
