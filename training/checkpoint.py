@@ -67,11 +67,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def load_network(path: Path) -> Network:
-    """`network_of` the checkpoint at `path`."""
-    return network_of(load_checkpoint(path))
-
-
 def network_of(state: dict[str, Any]) -> Network:
     """The network of a checkpoint, in evaluation mode: its best weights, of a run that kept them."""
     network = Network(ModelConfig(**state["model_config"]))

@@ -19,7 +19,7 @@ from model import load_engine  # noqa: E402
 from model.types import Tool  # noqa: E402
 from tests.artifact import PING, WEATHER, tokenizer  # noqa: E402
 from tests.training import corpus  # noqa: E402
-from training.checkpoint import load_network  # noqa: E402
+from training.checkpoint import load_checkpoint, network_of  # noqa: E402
 from training.config import ModelConfig, TrainConfig  # noqa: E402
 from training.data.example import Call, Example  # noqa: E402
 from training.data.shards import load_description  # noqa: E402
@@ -50,7 +50,11 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Any:
     train(shards, folder / "run", CONFIG, ModelConfig.tiny(tokenizer().vocab_size), init="random")
     info = {"data_sha256": load_description(shards)["sha256"]}
     manifest = export(
-        load_network(folder / "run" / "checkpoint.pt"), tokenizer(), folder / "artifact", int8=True, info=info
+        network_of(load_checkpoint(folder / "run" / "checkpoint.pt")),
+        tokenizer(),
+        folder / "artifact",
+        int8=True,
+        info=info,
     )
     assert manifest.info == info
     engine = load_engine(folder / "artifact", threads=1)

@@ -25,7 +25,7 @@ from tests.artifact import PING, WEATHER, artifact, random_network, tokenizer  #
 from tests.training import corpus  # noqa: E402
 from training import train as module  # noqa: E402
 from training.artifact import artifact_network  # noqa: E402
-from training.checkpoint import Progress, load_checkpoint, load_network, save_checkpoint  # noqa: E402
+from training.checkpoint import Progress, load_checkpoint, network_of, save_checkpoint  # noqa: E402
 from training.config import ModelConfig, TrainConfig  # noqa: E402
 from training.data.batches import Batch, training_batches  # noqa: E402
 from training.data.example import Call, Example  # noqa: E402
@@ -208,7 +208,7 @@ def test_a_finished_run_stays_as_it_is(shards: Path, tmp_path: Path) -> None:
     before = (tmp_path / "run" / "checkpoint.pt").read_bytes()
     network = train(shards, tmp_path / "run", config, TINY, init="random")
     assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == before
-    saved = load_network(tmp_path / "run" / "checkpoint.pt").state_dict()
+    saved = network_of(load_checkpoint(tmp_path / "run" / "checkpoint.pt")).state_dict()
     assert all(torch.equal(saved[name], tensor) for name, tensor in network.state_dict().items())
 
 
@@ -259,7 +259,7 @@ def test_a_checkpoint_brings_the_network_back(tmp_path: Path) -> None:
     state = load_checkpoint(tmp_path / "c.pt")
     assert (state["step"], state["seconds"], state["history"]) == (7, 3.5, [{"step": 7.0}])
     assert TrainConfig(**state["train_config"]) == CONFIG
-    loaded = load_network(tmp_path / "c.pt")
+    loaded = network_of(load_checkpoint(tmp_path / "c.pt"))
     assert not loaded.training
     assert loaded.config == net.config
     assert loaded.encoder.embedding.weight is loaded.decoder.embedding.weight
@@ -327,7 +327,7 @@ def test_patience_keeps_the_best_weights_and_begins_the_decay(
     assert [factors[step] for step in (1, 59, 60, 70, 79)] == pytest.approx([1.0, 1.0, 1.0, 0.5, 0.05])
     assert len(measured.weights) == 5
     assert equal(network.state_dict(), measured.weights[1])
-    assert equal(load_network(tmp_path / "checkpoint.pt").state_dict(), measured.weights[1])
+    assert equal(network_of(load_checkpoint(tmp_path / "checkpoint.pt")).state_dict(), measured.weights[1])
     assert not equal(measured.weights[1], measured.weights[-1])
 
 
