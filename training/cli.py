@@ -12,6 +12,24 @@ from typing import Literal
 from training.data.cli import ARTIFACT, RUNS, SHARDS, data
 from training.distil.cli import distil
 
+# Of options that are numbers of `TrainConfig`, what they mean.
+_NUMBERS = {
+    "rows": "examples per micro-batch",
+    "accumulate": "micro-batches per step",
+    "candidates": "tools among which an example is routed",
+    "warmup": "steps over which the rates rise",
+    "eval_every": "steps between two measurements of held-out losses",
+    "seed": "of the order of examples and of what is dropped",
+    "decoder_lr": "highest rate of what starts at random",
+    "encoder_lr": "highest rate of the warm-started encoder",
+    "muon_scale": "Muon's rates as a multiple of these two; from MiniLM 4 or more, from trained weights 1",
+    "decay": "last share of the run, over which the rates fall to zero",
+    "dropout": "share of numbers set to zero in what each layer adds",
+    "word_dropout": "share of tokens whose embedding is hidden",
+    "anchor_weight": "of the hold on the encoder as it was",
+    "checkpoint_minutes": "between two checkpoints",
+}
+
 
 def train(argv: Sequence[str]) -> int:
     """`bodkin train`: the training loop; resumes a run that was stopped."""
@@ -37,15 +55,15 @@ def train(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--size", choices=("base", "tiny"), default="base", help="tiny: to try things out in seconds")
     end = parser.add_mutually_exclusive_group()
-    end.add_argument("--steps", type=int, default=defaults.steps)
+    end.add_argument("--steps", type=int, default=defaults.steps, help="how many to train (default %(default)s)")
     end.add_argument(
         "--time-limit", type=float, default=defaults.time_limit, metavar="MINUTES", help="train so long instead"
     )
-    parser.add_argument("--rows", type=int, default=defaults.rows, help="examples per micro-batch")
-    parser.add_argument("--accumulate", type=int, default=defaults.accumulate, help="micro-batches per step")
-    for name in ("candidates", "warmup", "eval_every", "seed"):
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(defaults, name))
-    for name in (
+    _add_numbers(parser, int, "rows", "accumulate")
+    _add_numbers(parser, int, "candidates", "warmup", "eval_every", "seed")
+    _add_numbers(
+        parser,
+        float,
         "decoder_lr",
         "encoder_lr",
         "muon_scale",
@@ -54,10 +72,11 @@ def train(argv: Sequence[str]) -> int:
         "word_dropout",
         "anchor_weight",
         "checkpoint_minutes",
-    ):
-        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(defaults, name))
-    parser.add_argument("--optimizer", choices=("adamw", "muon"), default=defaults.optimizer)
-    parser.add_argument("--precision", choices=("bf16", "fp32"), default=defaults.precision)
+    )
+    parser.add_argument(
+        "--optimizer", choices=("adamw", "muon"), default=defaults.optimizer, help="muon: for matrices inside layers"
+    )
+    parser.add_argument("--precision", choices=("bf16", "fp32"), default=defaults.precision, help="of matrix products")
     parser.add_argument("--workers", type=int, default=defaults.workers, help="processes that build batches (GPU: 4)")
     options = vars(parser.parse_args(argv))
 
@@ -69,9 +88,10 @@ def train(argv: Sequence[str]) -> int:
         options["steps"] = 0
 
     def start() -> None:
+        config = TrainConfig(**options)
         vocab_size = Tokenizer.load(shards / "tokenizer.json").vocab_size
         model = ModelConfig.tiny(vocab_size) if size == "tiny" else ModelConfig(vocab_size)
-        run(shards, folder, TrainConfig(**options), model, init=init, more=more)
+        run(shards, folder, config, model, init=init, more=more)
 
     return _explained("train", start)
 
@@ -93,13 +113,11 @@ def ablate(argv: Sequence[str]) -> int:
     parser.add_argument("--init", default="minilm", help="what all but random-start start from, as of bodkin train")
     parser.add_argument("--size", choices=("base", "tiny"), default="base", help="tiny: to try things out in seconds")
     parser.add_argument("--steps", type=int, default=2000)
-    for name in ("rows", "accumulate", "candidates", "seed"):
-        parser.add_argument(f"--{name}", type=int, default=getattr(defaults, name))
+    _add_numbers(parser, int, "rows", "accumulate", "candidates", "seed")
     parser.add_argument("--warmup", type=int, help="steps (default: a tenth of them, at most 200)")
     parser.add_argument("--eval-every", type=int, help="steps between two points of the curves (default: a tenth)")
-    for name in ("decoder_lr", "encoder_lr", "muon_scale", "decay"):
-        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(defaults, name))
-    parser.add_argument("--precision", choices=("bf16", "fp32"), default=defaults.precision)
+    _add_numbers(parser, float, "decoder_lr", "encoder_lr", "muon_scale", "decay")
+    parser.add_argument("--precision", choices=("bf16", "fp32"), default=defaults.precision, help="of matrix products")
     parser.add_argument("--workers", type=int, default=defaults.workers, help="processes that build batches (GPU: 4)")
     options = vars(parser.parse_args(argv))
 
@@ -119,10 +137,11 @@ def ablate(argv: Sequence[str]) -> int:
     options["eval_every"] = options["eval_every"] or tenth
 
     def start() -> None:
+        optimizer: Literal["muon", "adamw"] = "muon" if hasattr(torch.optim, "Muon") else "adamw"
+        config = TrainConfig(**options, optimizer=optimizer)
         vocab_size = Tokenizer.load(shards / "tokenizer.json").vocab_size
         model = ModelConfig.tiny(vocab_size) if size == "tiny" else ModelConfig(vocab_size)
-        optimizer: Literal["muon", "adamw"] = "muon" if hasattr(torch.optim, "Muon") else "adamw"
-        run(shards, out, Setup(model, TrainConfig(**options, optimizer=optimizer), init), names)
+        run(shards, out, Setup(model, config, init), names)
 
     return _explained("ablate", start)
 
@@ -280,7 +299,7 @@ def calibrate(argv: Sequence[str]) -> int:
     from training.calibrate import calibrate as fit
     from training.calibrate import record, table
     from training.calibration_plot import plot_calibration
-    from training.data.prepare import read_requests
+    from training.data.requests import read_requests
 
     def run() -> None:
         engine = load_engine(options.artifact, options.threads)
@@ -335,6 +354,20 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     options = parser.parse_args(argv)
     return COMMANDS[options.command](options.arguments)
+
+
+def _add_numbers(parser: argparse.ArgumentParser, kind: type[int] | type[float], *names: str) -> None:
+    """Options for settings of `TrainConfig`, with its defaults."""
+    from training.config import TrainConfig
+
+    defaults = TrainConfig()
+    for name in names:
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=kind,
+            default=getattr(defaults, name),
+            help=f"{_NUMBERS[name]} (default %(default)s)",
+        )
 
 
 def _explained(command: str, run: Callable[[], object]) -> int:

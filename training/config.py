@@ -62,7 +62,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings of one training run."""
+    """Settings of one training run. Raises ValueError where a setting cannot be trained with."""
 
     steps: int = 10_000  # 0 for no limit
     time_limit: float = 0.0  # minutes of training; 0 for no limit. A run with both limits ends at the first
@@ -89,3 +89,17 @@ class TrainConfig:
     precision: Literal["bf16", "fp32"] = "bf16"  # of matrix products; weights are always float32
     seed: int = 0
     workers: int = 0  # processes that build batches ahead; 0: each is built when it is needed
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "accumulate", "candidates", "warmup", "eval_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("decoder_lr", "encoder_lr", "muon_scale"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name in ("dropout", "word_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be from 0 to less than 1, not {getattr(self, name)}")
+        for name in ("steps", "time_limit", "decay", "weight_decay", "anchor_weight", "workers"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}")

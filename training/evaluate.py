@@ -12,7 +12,7 @@ from tqdm import tqdm
 from model import load_engine
 from model.manifest import add_info
 from training.data.example import Example
-from training.data.prepare import read_requests
+from training.data.requests import read_requests
 from training.evaluation.failures import write_failures
 from training.evaluation.outcome import Outcome, Task, answer
 from training.evaluation.retrieval import Recall, load_encoder, recall

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from model.types import Tool
 from tests.artifact import EMAIL, PING, TABLE, WEATHER, tokenizer, tool, user
+from training.data.encoder import ExampleEncoder
 from training.data.example import Call, Example
 from training.data.packing import Packed
-from training.data.prepare import ExampleEncoder, PrepareConfig
+from training.data.prepare import PrepareConfig
 from training.data.shards import ExampleTable, ToolTable, save_description, save_examples, save_tools
 
 CITIES = ("Paris", "Springfield", "San Francisco", "New York", "Zurich", "Friday", "Daft Punk")

@@ -217,7 +217,7 @@ def test_the_command_calibrates_an_artifact(tmp_path: Path, capsys: pytest.Captu
     from model.manifest import read_manifest
     from tests.artifact import artifact
     from training.cli import calibrate as command
-    from training.data.prepare import write_requests
+    from training.data.requests import write_requests
 
     folder, out = tmp_path / "artifact", tmp_path / "pictures" / "new"
     shutil.copytree(artifact(), folder)
@@ -243,7 +243,7 @@ def test_the_command_explains_what_is_wrong(tmp_path: Path, capsys: pytest.Captu
     pytest.importorskip("torch")
     from tests.artifact import artifact
     from training.cli import calibrate as command
-    from training.data.prepare import write_requests
+    from training.data.requests import write_requests
 
     folder = tmp_path / "artifact"
     shutil.copytree(artifact(), folder)

@@ -15,7 +15,7 @@ from tests.training.domains import SMALL_LIBRARY, small_library, tool, write
 from training.cli import data
 from training.data.compose import Composer
 from training.data.example import Example
-from training.data.prepare import write_requests
+from training.data.requests import write_requests
 from training.data.scenarios.library import FOLDER
 from training.data.statistics import Statistics
 

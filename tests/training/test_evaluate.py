@@ -17,7 +17,7 @@ from tests.training.evaluation.test_retrieval import Words, count_words
 from training import cli, evaluate
 from training.data.example import Call as GoldCall
 from training.data.example import Example
-from training.data.prepare import write_requests
+from training.data.requests import write_requests
 from training.evaluation import retrieval
 
 PARIS: Call = ("get_weather", {"city": "Paris"})

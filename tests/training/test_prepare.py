@@ -17,17 +17,10 @@ from model.tokenizer import SLOT, Tokenizer
 from model.types import Message, Tool, ToolCall
 from tests.training.test_synthesis import LISTS, TOOLS, tool
 from training.data import prepare as module
+from training.data.encoder import ExampleEncoder
 from training.data.example import Call, Example
-from training.data.prepare import (
-    CANDIDATES,
-    ExampleEncoder,
-    Gates,
-    PrepareConfig,
-    is_held_out,
-    prepare,
-    read_requests,
-    write_requests,
-)
+from training.data.prepare import CANDIDATES, Gates, PrepareConfig, is_held_out, prepare
+from training.data.requests import read_requests, write_requests
 from training.data.scenarios.library import domain_files
 from training.data.shards import ExampleTable, ToolTable, load_description, load_examples, load_tools
 from training.data.statistics import Statistics

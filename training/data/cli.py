@@ -134,8 +134,8 @@ def _stats(options: argparse.Namespace) -> int:
 def _preview(options: argparse.Namespace) -> int:
     import random
 
-    from training.data.prepare import read_requests
     from training.data.report import write_preview
+    from training.data.requests import read_requests
     from training.data.scenarios.samples import conversation
 
     examples = read_requests(options.shards / "preview.jsonl.gz")

@@ -22,8 +22,9 @@ from model.engine import MAX_ARGUMENT_TOKENS
 from model.manifest import read_manifest
 from model.preparation import ENCODE_TOGETHER
 from model.prompt import Prompt
+from training.data.encoder import ExampleEncoder
 from training.data.example import Example
-from training.data.prepare import ExampleEncoder, PrepareConfig
+from training.data.prepare import PrepareConfig
 from training.data.scenarios.library import FOLDER
 from training.data.shards import (
     ExampleTable,

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from model.tokenizer import Tokenizer
+from training.data.encoder import ExampleEncoder
 from training.data.example import Example
-from training.data.prepare import ExampleEncoder, Gates, PrepareConfig, compose_scenarios, is_held_out
+from training.data.prepare import Gates, PrepareConfig, compose_scenarios, is_held_out
 from training.data.scenarios.library import FOLDER, load_library
 from training.data.shards import ExampleTable, ToolTable, load_description, load_examples, load_tools
 

@@ -23,7 +23,7 @@ from training.calibrate import FEWEST, calibrate, record
 from training.checkpoint import Progress, load_checkpoint
 from training.config import ModelConfig, TrainConfig
 from training.data.example import Example
-from training.data.prepare import read_requests
+from training.data.requests import read_requests
 from training.data.scenarios.library import FOLDER
 from training.data.shards import load_description
 from training.distil.batches import held_out_batches, mixed_batches, replay_rows

@@ -23,7 +23,7 @@ from tests.training.distil import students  # noqa: E402
 from tests.training.gemini_server import GeminiServer, day_used_up, gemini_server  # noqa: E402
 from tests.training.toy_teacher import SKILLS, Skill, ToyTeacher  # noqa: E402
 from training.data.cli import ARTIFACT  # noqa: E402
-from training.data.prepare import write_requests  # noqa: E402
+from training.data.requests import write_requests  # noqa: E402
 from training.distil import cli  # noqa: E402
 from training.distil.labels import read_labels  # noqa: E402
 from training.distil.pipeline import STEPS  # noqa: E402

@@ -31,7 +31,7 @@ from training.calibrate import FEWEST  # noqa: E402
 from training.checkpoint import load_checkpoint  # noqa: E402
 from training.config import ModelConfig  # noqa: E402
 from training.data.example import Call  # noqa: E402
-from training.data.prepare import write_requests  # noqa: E402
+from training.data.requests import write_requests  # noqa: E402
 from training.data.shards import load_examples, load_tools  # noqa: E402
 from training.distil.blend import SHARES  # noqa: E402
 from training.distil.comparison import OWN  # noqa: E402
