@@ -1,11 +1,10 @@
-"""The packed loss against the decoder that serves, and against a plain reference, one row and one token at a time."""
+"""The packed loss against a plain reference, one row and one token at a time."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,253 +14,19 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from model.decoder import Decoder  # noqa: E402
-from model.manifest import read_manifest  # noqa: E402
-from model.parameters import NO_PARAMETER, ParameterTracker, parameter_keys  # noqa: E402
-from model.prompt import Prompt  # noqa: E402
-from model.session import Encoding, Session  # noqa: E402
-from model.tokenizer import PAD, SLOT  # noqa: E402
-from model.whole_words import WholeWords  # noqa: E402
-from tests.artifact import artifact, network, tokenizer  # noqa: E402
+from tests.artifact import network, tokenizer  # noqa: E402
 from tests.reference import Call as Written  # noqa: E402
 from tests.reference import Reference  # noqa: E402
-from tests.training import corpus  # noqa: E402
+from tests.training.loss_batches import EXAMPLES, ROWS, SPELLING, TERMS, gold, make_batch, prompts  # noqa: E402
 from training.attention import take  # noqa: E402
 from training.data import batches  # noqa: E402
-from training.data.batches import CONVERSATION, NO_TOOL, Batch, build_batch  # noqa: E402
-from training.data.example import Call  # noqa: E402
-from training.kernel import load_kernel  # noqa: E402
-from training.loss import (  # noqa: E402
-    CONTRASTIVE_TEMPERATURE,
-    Losses,
-    compute_losses,
-    coverage,
-    encode,
-    route_scores,
-)
-from training.network import Spelling  # noqa: E402
-
-ROWS = 22
-WEATHER, FORECAST = corpus.GROUPS["weather"]
-THREE = corpus.example(
-    "weather",
-    "weather in Paris, and the next 3 days in New York, and the weather in San Francisco in Paris too",
-    (WEATHER, FORECAST),
-    Call("get_weather", {"city": "Paris"}),
-    Call("get_forecast", {"city": "New York", "days": 3}),
-    Call("get_weather", {"city": "San Francisco"}),
-)
-EXAMPLES, TOOLS = corpus.encode([*corpus.examples(ROWS - 1, seed=1), THREE])
-SPELLING = Spelling.of(tokenizer())
-TERMS = ("fill", "route", "contrast")
-
-
-def make_batch(indices: list[int], candidates: int = 3, seed: int = 0) -> Batch:
-    return build_batch(EXAMPLES, TOOLS, np.array(indices), candidates, np.random.default_rng(seed))
+from training.data.batches import NO_TOOL, Batch  # noqa: E402
+from training.loss import CONTRASTIVE_TEMPERATURE, compute_losses, encode  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def batch() -> Batch:
     return make_batch(list(range(ROWS)))
-
-
-@dataclass
-class Recorded:
-    """The losses of a batch, the score of each of its route rows, and each decoder bucket's coverage [b, L, S]."""
-
-    losses: Losses
-    scores: list[float]
-    used: list[Tensor]
-    before: list[Tensor]
-    behind: list[Tensor]
-
-
-@pytest.fixture(scope="module", params=["compiled", "operators"])
-def computed(batch: Batch, request: pytest.FixtureRequest) -> Recorded:
-    if request.param == "compiled" and load_kernel() is None:
-        pytest.skip("no C compiler")
-    scores: list[float] = []
-    covered: list[tuple[Tensor, ...]] = []
-
-    def record_scores(*arguments: Any) -> Tensor:
-        result = route_scores(*arguments)
-        scores.extend(result.tolist())
-        return result
-
-    def record_coverage(*arguments: Any) -> tuple[Tensor, ...]:
-        covered.append(coverage(*arguments))
-        return covered[-1]
-
-    with pytest.MonkeyPatch.context() as patch:  # with gradients: without, only attention would be compiled
-        patch.setattr("training.loss.route_scores", record_scores)
-        patch.setattr("training.loss.coverage", record_coverage)
-        if request.param == "operators":
-            patch.setattr("training.attention.load_kernel", lambda: None)
-            patch.setattr("training.rowwise.load_kernel", lambda: None)
-        losses, _ = compute_losses(network(), batch, SPELLING)
-    return Recorded(Losses(*(x.detach() for x in losses)), scores, *map(list, zip(*covered, strict=True)))
-
-
-@dataclass
-class Gold:
-    """One row as it was meant: a conversation, its slots, and what is written behind each."""
-
-    conversation: Prompt
-    slots: list[tuple[list[int], list[int], int]] = field(default_factory=list)  # (route rows, tools, which is right)
-    arguments: list[list[tuple[int, bool]]] = field(default_factory=list)  # (token, whether it is a choice)
-
-    def scored(self, slot: int) -> list[int]:
-        """Which of the row's candidates, and NONE behind them, are scored at a slot."""
-        every = self.slots[0][1]
-        return [*map(every.index, self.slots[slot][1]), len(every)]
-
-
-def prompts(batch: Batch) -> list[Prompt]:
-    """The conversations, then the tools; those that are called have the ranges of their parameters."""
-    found = []
-    numbers = torch.full((len(batch.texts.ids),), NO_PARAMETER)
-    numbers[batch.parameter_token] = batch.parameter_row
-    unpacked = (corpus.unpack(batch.texts, x) for x in (batch.texts.ids, batch.pool, numbers))
-    for ids, pool, number in zip(*unpacked, strict=True):
-        inside = pool.nonzero().flatten().tolist()
-        ids, number = ids[ids != PAD].tolist(), number.tolist()
-        parameters = sorted(set(number) - {NO_PARAMETER})
-        ranges = [(number.index(p), number.index(p) + number.count(p)) for p in parameters]
-        names = [tokenizer().decode(ids[start:end]).split()[0].rstrip("*") for start, end in ranges]
-        found.append(Prompt(ids, (inside[0], inside[-1] + 1), tuple(ranges), tuple(names)))
-    return found
-
-
-def gold(batch: Batch) -> list[Gold]:
-    rows = [Gold(p) for p in prompts(batch)[: len(batch)]]
-    route_row, route_tool = batch.routes.row, batch.routes.tool
-    for index, target in zip(batch.route_index.tolist(), batch.route_target.tolist(), strict=True):
-        listed = [i for i in index if i != NO_TOOL]
-        row = rows[int(route_row[listed[-1]])]
-        row.slots.append((listed, route_tool[listed[:-1]].tolist(), listed.index(index[target])))
-    frees = corpus.unpack(batch.decoder, batch.free)
-    for row, ids, free in zip(rows, corpus.unpack(batch.decoder, batch.decoder.ids), frees, strict=True):
-        for token, choice in zip(ids.tolist(), [False, *free.tolist()], strict=False):
-            if token == SLOT:
-                row.arguments.append([])
-            elif token != PAD:
-                row.arguments[-1].append((token, choice))
-    return rows
-
-
-class Dictated:
-    """Stands in for the sampler: picks what it is told."""
-
-    def __init__(self) -> None:
-        self.next: list[int] = []
-
-    def pick(self, _: np.ndarray) -> int:
-        return self.next.pop(0)
-
-
-class Script:
-    """Stands in for a grammar and its matcher: everything is allowed, and what is no choice is forced."""
-
-    def __init__(self, tokens: list[tuple[int, bool]], vocab_size: int) -> None:
-        self.tokens = tokens
-        self.everything = np.ones(vocab_size, np.bool_)
-        self.at = 0
-
-    def matcher(self) -> Script:
-        return self
-
-    def forced(self) -> list[int]:
-        run = []
-        for token, free in self.tokens[self.at :]:
-            if free:
-                break
-            run.append(token)
-        return run
-
-    @property
-    def finished(self) -> bool:
-        return self.at == len(self.tokens)
-
-    def allowed(self) -> np.ndarray:
-        return self.everything
-
-    def accept(self, tokens: list[int]) -> None:
-        assert [token for token, _ in self.tokens[self.at : self.at + len(tokens)]] == tokens
-        self.at += len(tokens)
-
-
-def test_the_loss_is_what_serving_computes(batch: Batch, computed: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each slot's scores, each choice's probability and coverage, as `model.decoder` has them on the fp32 artifact."""
-    monkeypatch.setattr(WholeWords, "weights", lambda _: None)  # no part of the network
-    folder = artifact()
-    session = Session(folder, tokenizer(), read_manifest(folder).sizes, threads=1, half=False)
-    tools: list[Encoding] = []
-    for p in prompts(batch)[len(batch) :]:
-        tools += session.encode([p])
-    keys = [parameter_keys(p.names, tokenizer()) for p in prompts(batch)[len(batch) :]]
-    route_losses: list[float] = []
-    fill_losses: list[float] = []
-    right: list[bool] = []
-    routes: list[np.ndarray] = []
-    covered: list[tuple[np.ndarray, np.ndarray]] = []
-    original = session.step
-
-    def record(*arguments: Any) -> Any:
-        result = original(*arguments)
-        routes.append(result.route)
-        *_, fill, _, used, before, _ = arguments
-        if len(fill):
-            covered.append((used[0], before[0]))
-        return result
-
-    session.step = record  # type: ignore[method-assign]
-    places = {
-        int(i): (k, r) for k, rows in enumerate(batch.decoder.rows(torch.arange(ROWS))) for r, i in enumerate(rows)
-    }
-    several = 0
-    for b, row in enumerate(gold(batch)):
-        [conversation] = session.encode([row.conversation])
-        sampler = Dictated()
-        decoder = Decoder(session, conversation, sampler, budget=10_000)  # type: ignore[arg-type]
-        called = list(dict.fromkeys(tools[target] for _, tools, target in row.slots[:-1]))
-        bucket, place = places[b]
-        position = 0  # of the last token written
-        for k, (route_rows, candidates, target) in enumerate(row.slots):
-            # Every candidate is scored at every slot; of the last slot training scores only some.
-            scored = row.scored(k)
-            sampler.next.append(scored[target])
-            decoder.route([tools[t] for t in row.slots[0][1]], allow_none=True)
-            served = routes[-1][scored]
-            np.testing.assert_allclose([computed.scores[i] for i in route_rows], served, atol=2e-3, rtol=1e-3)
-            route_losses.append(float(np.log(np.exp(served - served[target]).sum())))
-            right.append(int(served.argmax()) == target)
-            if target == len(candidates):
-                assert k == len(row.slots) - 1
-                continue
-            script = Script(row.arguments[k], tokenizer().vocab_size)
-            sampler.next += [token for token, free in row.arguments[k] if free]
-            covered.clear()
-            tracker = ParameterTracker(tokenizer(), keys[candidates[target]])
-            choices = [w.probability for w in decoder.fill(script, tracker) if w.copied is not None]  # type: ignore[arg-type]
-            choosing = [position + i for i, (_, free) in enumerate(row.arguments[k]) if free]
-            assert len(choices) == len(choosing) == len(covered)
-            fill_losses += [-np.log(p + 1e-9) for p in choices]
-            owner = batch.sources[bucket].owner[place]
-            mine = (owner == CONVERSATION) | (owner == called.index(candidates[target]))
-            for at, (used, before) in zip(choosing, covered, strict=True):
-                np.testing.assert_allclose(computed.used[bucket][place, at, mine], used, atol=1e-4)
-                np.testing.assert_allclose(computed.before[bucket][place, at, mine], before, atol=1e-4)
-            several += k > 0 and bool(before.any())
-            position += 1 + len(row.arguments[k])
-        assert not sampler.next
-    assert several > 4
-    assert len(fill_losses) == int(batch.free.sum()) > 40
-    assert len(route_losses) == len(batch.route_target) > 30
-    losses = computed.losses
-    assert float(losses.fill) == pytest.approx(np.mean(fill_losses), rel=1e-3)
-    assert float(losses.route) == pytest.approx(np.mean(route_losses), rel=1e-3)
-    assert float(losses.route_accuracy) == pytest.approx(np.mean(right))
-    assert float(losses.fill_accuracy) == pytest.approx(np.mean(np.exp(-np.array(fill_losses)) > 0.5))
 
 
 @dataclass

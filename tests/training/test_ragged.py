@@ -16,8 +16,9 @@ torch = pytest.importorskip("torch")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from tests.training.test_loss import SPELLING, network  # noqa: E402
-from tests.training.test_loss import make_batch as some_batch  # noqa: E402
+from tests.artifact import network  # noqa: E402
+from tests.training.loss_batches import SPELLING  # noqa: E402
+from tests.training.loss_batches import make_batch as some_batch  # noqa: E402
 from training import ragged  # noqa: E402
 from training.kernel import SOURCES, load_kernel, matrix_units  # noqa: E402
 from training.loss import compute_losses  # noqa: E402
