@@ -59,8 +59,7 @@ def train(argv: Sequence[str]) -> int:
     end.add_argument(
         "--time-limit", type=float, default=defaults.time_limit, metavar="MINUTES", help="train so long instead"
     )
-    _add_numbers(parser, int, "rows", "accumulate")
-    _add_numbers(parser, int, "candidates", "warmup", "eval_every", "seed")
+    _add_numbers(parser, int, "rows", "accumulate", "candidates", "warmup", "eval_every", "seed")
     _add_numbers(
         parser,
         float,
@@ -112,7 +111,7 @@ def ablate(argv: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, default=RUNS / "ablations", help="folder of the report, and of each run's")
     parser.add_argument("--init", default="minilm", help="what all but random-start start from, as of bodkin train")
     parser.add_argument("--size", choices=("base", "tiny"), default="base", help="tiny: to try things out in seconds")
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=2000, help="of each variant (default %(default)s)")
     _add_numbers(parser, int, "rows", "accumulate", "candidates", "seed")
     parser.add_argument("--warmup", type=int, help="steps (default: a tenth of them, at most 200)")
     parser.add_argument("--eval-every", type=int, help="steps between two points of the curves (default: a tenth)")

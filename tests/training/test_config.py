@@ -26,5 +26,6 @@ def test_a_setting_out_of_range_is_named(name: str, value: float) -> None:
 
 @pytest.mark.parametrize("command", [train, ablate])
 def test_the_command_says_so_in_one_line(command, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch")
     assert command(["--muon-scale", "0"]) == 1
     assert capsys.readouterr().err == f"bodkin {command.__name__}: muon_scale must be above 0, not 0.0\n"
