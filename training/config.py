@@ -94,12 +94,22 @@ class TrainConfig:
         for name in ("rows", "accumulate", "candidates", "warmup", "eval_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("decoder_lr", "encoder_lr", "muon_scale"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        if not self.muon_scale > 0:
+            raise ValueError(f"muon_scale must be above 0, not {self.muon_scale}")
         for name in ("dropout", "word_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be from 0 to less than 1, not {getattr(self, name)}")
-        for name in ("steps", "time_limit", "decay", "weight_decay", "anchor_weight", "workers"):
+        # A rate of zero is one: what has it stays as it is.
+        not_negative = (
+            "steps",
+            "time_limit",
+            "decoder_lr",
+            "encoder_lr",
+            "decay",
+            "weight_decay",
+            "anchor_weight",
+            "workers",
+        )
+        for name in not_negative:
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}")

@@ -11,7 +11,7 @@ from training.config import TrainConfig
     [
         ("rows", 0),
         ("warmup", 0),
-        ("encoder_lr", 0.0),
+        ("encoder_lr", -0.1),
         ("muon_scale", -1.0),
         ("muon_scale", float("nan")),
         ("dropout", 1.0),
