@@ -107,7 +107,7 @@ def ablate(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--list", action="store_true", help="say what variants there are, and end")
     parser.add_argument("--variants", nargs="+", default=[], metavar="NAME", help="beside the baseline (default: all)")
-    parser.add_argument("--shards", type=Path, default=SHARDS)
+    parser.add_argument("--shards", type=Path, default=SHARDS, help="folder of shards to learn from and to measure on")
     parser.add_argument("--out", type=Path, default=RUNS / "ablations", help="folder of the report, and of each run's")
     parser.add_argument("--init", default="minilm", help="what all but random-start start from, as of bodkin train")
     parser.add_argument("--size", choices=("base", "tiny"), default="base", help="tiny: to try things out in seconds")
